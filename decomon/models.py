@@ -1,0 +1,267 @@
+"""From a Keras model to something that bounds it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any, final
+from weakref import WeakKeyDictionary
+
+from decomon.bounds import Interval
+from decomon.domains import BoxDomain, Domain
+from decomon.graph import Graph, from_keras
+from decomon.methods import ALIASES, METHODS, Method
+from decomon.ops._base import SlopeRule
+from decomon.ops.elementwise.slopes import LeftSlope, RightSlope, SameSlope, VolumeSlope
+from decomon.verifier import Verifier
+
+SLOPES: dict[str, SlopeRule] = {
+    "volume-slope": VolumeSlope(),
+    "adaptative-slope": VolumeSlope(),  # for ReLU, the adaptive choice is the one of least area
+    "same-slope": SameSlope(),
+    "zero-lb": LeftSlope(),
+    "one-lb": RightSlope(),
+}
+"""Starting lower slopes of unstable neurons, by name."""
+
+
+@final
+@dataclass(frozen=True)
+class DecomonModel:
+    """A Keras model together with the way its outputs are bounded.  Made by :func:`clone`.
+
+    Attributes
+    ----------
+    model : the user's own model: shared, never changed; new weights take effect at once
+    verifier : the compiled engine
+    slope : name of the starting slopes
+    finetune : whether relaxations are optimised
+    """
+
+    model: Any
+    verifier: Verifier
+    slope: str
+    finetune: bool
+
+    @property
+    def graph(self) -> Graph:
+        """The network that is bounded."""
+        return self.verifier.graph
+
+    @property
+    def method(self) -> str:
+        """Full name of the method."""
+        return self.verifier.method.name
+
+    @property
+    def stripped(self) -> str:
+        """The final activation that was removed, "softmax" or "sigmoid", or an empty string.
+
+        Bounds are on the logits then.
+        """
+        return self.graph.stripped
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input, without batch axis."""
+        return self.graph.input_shape
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one output, without batch axis."""
+        return self.graph.output_shape
+
+    def intermediate_bounds(self, domain: Domain) -> dict[str, Interval]:
+        """Return the interval of every layer's output by layer name.
+
+        A layer with a fused activation is listed by what comes out of the activation.
+        """
+        intervals = self.verifier.intervals(domain)
+        return {n.name: i for n, i in zip(self.graph.nodes, intervals, strict=True)}
+
+    def summary(self) -> str:
+        """Return a table of the nodes, one line each."""
+        lines = [f"{self!r}"]
+        for index, node in enumerate(self.graph.nodes):
+            kind = "input" if node.op is None else type(node.op).__name__
+            lines.append(f"{index:4d}  {node.name:30s} {kind:20s} {node.shape}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        stripped = (
+            f", final {self.stripped} stripped: bounds are on logits" if self.stripped else ""
+        )
+        return (
+            f"<DecomonModel of {self.model.name!r}: method={self.method!r}, slope={self.slope!r}, "
+            f"finetune={self.finetune}, dtype={self.verifier.dtype.name!r}{stripped}>"
+        )
+
+
+def clone(
+    model: Any,
+    method: str = "crown",
+    finetune: bool = False,
+    slope: str = "volume-slope",
+    perturbation_domain: type[Domain] | None = None,
+    *,
+    finetune_steps: int = 20,
+    learning_rate: float = 0.2,
+    dtype: str | None = None,
+) -> DecomonModel:
+    """Make a verifier of a Keras model; the model keeps its variables, name and nodes.
+
+    Parameters
+    ----------
+    model : keras.Model
+        A built Sequential or Functional model, nested models included.
+    method : str
+        How bounds are computed.
+
+        =========================  ========================================================
+        ``forward-ibp``            interval arithmetic: fastest, loosest (Gowal et al. 2018)
+        ``forward-affine``         affine bounds in the input, layer by layer
+        ``forward-hybrid``         both, intersected (Xu et al. 2020)
+        ``crown-forward-ibp``      backward from the output, intervals inside (Zhang et al. 2020)
+        ``crown-forward-affine``   backward from the output, affine bounds inside
+        ``crown-forward-hybrid``   backward from the output, both inside
+        ``crown``                  backward from every layer: tightest (Zhang et al. 2018)
+        =========================  ========================================================
+
+        Short names: ``ibp, forward, hybrid, crown-ibp, crown-forward, crown-hybrid``.
+    finetune : bool
+        Optimise the lower slopes of unstable neurons for each sample and margin by projected
+        gradient (Xu et al. 2021, alpha-CROWN) and keep the best bound of each: never looser.
+        ``forward-ibp`` has no slopes, so this changes nothing there.
+    slope : str
+        Lower slope of an unstable ReLU before any optimisation: ``volume-slope`` (zero or one,
+        whichever leaves the smaller area; ``adaptative-slope`` is the same), ``same-slope``
+        (parallel to the chord), ``zero-lb``, ``one-lb``.
+    perturbation_domain : type, optional
+        The kind of input set: ``decomon.domains.BoxDomain``, which is the default.
+    finetune_steps : int
+        Number of gradient steps.
+    learning_rate : float
+        Size of the first steps, in units of slope.
+    dtype : str, optional
+        ``"float32"`` or ``"float64"``; by default the model's own.
+
+    Returns
+    -------
+    DecomonModel
+
+    Raises
+    ------
+    TypeError
+        If ``model`` is not a Keras model.
+    ValueError
+        If an option is unknown, or the model is not built.
+    UnsupportedModelError
+        If the model contains layers without a certified rule; all of them are listed.
+
+    Examples
+    --------
+    >>> verified = clone(model, method="hybrid", finetune=True)
+    >>> decomon.get_adv_box(verified, x - 0.01, x + 0.01, labels) < 0
+    """
+    verifier = convert(
+        model,
+        method,
+        finetune=finetune,
+        slope=slope,
+        perturbation_domain=perturbation_domain,
+        finetune_steps=finetune_steps,
+        learning_rate=learning_rate,
+        dtype=dtype,
+    )
+    return DecomonModel(model, verifier, slope, bool(finetune))
+
+
+def convert(
+    model: Any,
+    method: str = "crown",
+    finetune: bool = False,
+    slope: str = "volume-slope",
+    perturbation_domain: type[Domain] | None = None,
+    *,
+    finetune_steps: int = 20,
+    learning_rate: float = 0.2,
+    dtype: str | None = None,
+) -> Verifier:
+    """Make the compiled engine alone: domains and rows in, bounds out, all as tensors.
+
+    The lower-level sibling of :func:`clone`, with the same parameters and errors.  It reads the
+    model's layers but does not keep the model.
+    """
+    if finetune not in (False, True):
+        raise ValueError(f"finetune must be True or False. Received: finetune={finetune!r}")
+    _check_positive("finetune_steps", finetune_steps)
+    _check_positive("learning_rate", learning_rate)
+    if perturbation_domain not in (None, BoxDomain):
+        raise ValueError(
+            "perturbation_domain must be decomon.domains.BoxDomain (the class) or None. "
+            f"Received: {perturbation_domain!r}"
+        )
+    if dtype not in (None, "float32", "float64"):
+        raise ValueError(f"dtype must be 'float32' or 'float64'. Received: dtype={dtype!r}")
+    chosen, slopes = method_named(method), _named("slope", slope, SLOPES)
+    return Verifier(
+        from_keras(model),
+        chosen,
+        slopes,
+        steps=int(finetune_steps) if finetune else 0,
+        learning_rate=float(learning_rate),
+        dtype=dtype or ("float64" if model.compute_dtype == "float64" else "float32"),
+    )
+
+
+def method_named(name: str) -> Method:
+    """Return a method by its name or short name; ValueError if there is none."""
+    known = {**METHODS, **{alias: METHODS[target] for alias, target in ALIASES.items()}}
+    return _named("method", name, known)
+
+
+def _named(argument: str, name: Any, known: dict[str, Any]) -> Any:
+    if not isinstance(name, str) or name not in known:
+        raise ValueError(
+            f"Unknown {argument}. Choose one of: {', '.join(known)}. Received: {argument}={name!r}"
+        )
+    return known[name]
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise ValueError(f"{name} must be a positive number. Received: {name}={value!r}")
+
+
+@final
+class _Cache:
+    """Converted Keras models.  Entries vanish with their models, and when the layers change."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: WeakKeyDictionary[Any, tuple[tuple[int, ...], Verifier]] = (
+            WeakKeyDictionary()
+        )
+
+    def verifier(self, model: Any) -> Verifier:
+        with self._lock:
+            layers = tuple(id(layer) for layer in getattr(model, "layers", ()))
+            known = self._entries.get(model) if layers else None
+            if known is not None and known[0] == layers:
+                return known[1]
+            made = convert(model)
+            self._entries[model] = (layers, made)
+            return made
+
+
+_CACHE = _Cache()
+
+
+def verifier_of(model: Any) -> Verifier:
+    """Return the engine of a DecomonModel, or of a Keras model, which is converted only once.
+
+    A Keras model is bounded by ``crown`` with default options.
+    """
+    if isinstance(model, DecomonModel):
+        return model.verifier
+    return _CACHE.verifier(model)

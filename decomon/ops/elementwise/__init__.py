@@ -1,0 +1,1 @@
+"""One-dimensional functions as data, and the families that bound them."""

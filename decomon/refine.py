@@ -1,0 +1,148 @@
+"""Input splitting: a box is cut where its bound depends most on the input, worst piece first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decomon._backend import Tensor, tf
+from decomon.domains import BoxDomain, Domain
+from decomon.inputs import check_bounds
+from decomon.verifier import Bounds
+
+Array = NDArray[np.floating]
+
+
+@final
+@dataclass(frozen=True)
+class Leaves:
+    """The pieces of each sample's box.
+
+    Attributes
+    ----------
+    x_min, x_max : ``(batch, leaves, *input shape)``; together the leaves cover the box
+    upper : ``(batch, leaves, spec)``: valid on the leaf
+    scores : ``(batch, leaves, n)``: |coefficient| x width of each input coordinate
+    weights : ``(batch, leaves, n)``: coefficients of the row that matters most
+    """
+
+    x_min: Array
+    x_max: Array
+    upper: Array
+    scores: Array
+    weights: Array
+
+    def root(self) -> Array:
+        """Return bounds of each row over the whole box, ``(batch, spec)``."""
+        return self.upper.max(axis=1)
+
+
+Bounder = Callable[[Domain, Tensor], Bounds]
+"""Bounds rows of the output on a domain, like :meth:`decomon.verifier.Verifier.bounds`."""
+
+Worst = Callable[[Array], Array]
+"""Maps bounds ``(n, spec)`` to how much each row matters, ``(n, spec)``, nonnegative."""
+
+
+def most_violated(valid: NDArray[np.bool_]) -> Worst:
+    """Weigh only the row with the largest bound: margins are decided by it."""
+
+    def weigh(upper: Array) -> Array:
+        masked = np.where(valid, upper, -np.inf)
+        return (masked == masked.max(axis=1, keepdims=True)).astype(upper.dtype)
+
+    return weigh
+
+
+def all_rows(upper: Array) -> Array:
+    """Weigh all rows alike: every output counts."""
+    return np.ones_like(upper)
+
+
+def split_boxes(
+    bound: Bounder,
+    domain: BoxDomain,
+    rows: Tensor,
+    n_sub_boxes: int,
+    worst: Worst,
+    first: int = 0,
+) -> Leaves:
+    """Bound rows on each box, cut into ``n_sub_boxes`` leaves.
+
+    Every round halves, for each sample, the leaf whose weighted bounds are largest, along the
+    coordinate with the largest |coefficient| x width.  A child's bound is intersected with its
+    parent's, so the result is never looser than without splitting.
+
+    Parameters
+    ----------
+    bound : bounds rows on a domain
+    rows : ``(batch or 1, spec, *output shape)``
+    worst : weighs the rows
+    first : index of the first sample, for error messages
+    """
+    leaves = _evaluate(bound, domain, rows, None, worst, first)
+    for _ in range(n_sub_boxes - 1):
+        value = np.where(worst_of(leaves.upper, worst) > 0, leaves.upper, -np.inf).max(axis=2)
+        chosen = value.argmax(axis=1)
+        samples = np.arange(len(chosen))
+        parent = BoxDomain(
+            tf.constant(leaves.x_min[samples, chosen]), tf.constant(leaves.x_max[samples, chosen])
+        )
+        known = leaves.upper[samples, chosen]
+        halves = parent.split(tf.constant(leaves.scores[samples, chosen]))
+        left, right = (_evaluate(bound, half, rows, known, worst, first) for half in halves)
+        leaves = _replace(leaves, chosen, left, right)
+    return leaves
+
+
+def worst_of(upper: Array, worst: Worst) -> Array:
+    """Weigh the rows of every leaf, ``(batch, leaves, spec)``."""
+    return np.stack([worst(upper[:, leaf]) for leaf in range(upper.shape[1])], axis=1)
+
+
+def _evaluate(
+    bound: Bounder,
+    domain: BoxDomain,
+    rows: Tensor,
+    known: Array | None,
+    worst: Worst,
+    first: int,
+) -> Leaves:
+    """Bound one box per sample; return it as a single leaf."""
+    bounds = bound(domain, rows)
+    upper = check_bounds(bounds.upper.numpy(), first)
+    if known is not None:
+        upper = np.minimum(upper, known)
+    weights = bounds.weights.numpy().reshape(*upper.shape, -1)
+    importance = worst(upper)
+    widths = domain.widths().numpy()
+    scores = np.einsum("bs,bsn->bn", importance, np.abs(weights)) * widths
+    direction = np.take_along_axis(weights, importance.argmax(axis=1)[:, None, None], axis=1)[:, 0]
+    return Leaves(
+        domain.x_min.numpy()[:, None],
+        domain.x_max.numpy()[:, None],
+        upper[:, None],
+        scores[:, None],
+        direction[:, None],
+    )
+
+
+def _replace(leaves: Leaves, chosen: NDArray[np.intp], left: Leaves, right: Leaves) -> Leaves:
+    """Put the left half where its parent was and append the right half."""
+    samples = np.arange(len(chosen))
+
+    def merge(old: Array, first: Array, second: Array) -> Array:
+        merged = np.concatenate([old, second], axis=1)
+        merged[samples, chosen] = first[:, 0]
+        return merged
+
+    return Leaves(
+        *(
+            merge(getattr(leaves, name), getattr(left, name), getattr(right, name))
+            for name in ("x_min", "x_max", "upper", "scores", "weights")
+        )
+    )

@@ -1,0 +1,265 @@
+"""Questions about boxes, asked and answered with NumPy arrays."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Literal, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decomon.attack import attack
+from decomon.inputs import Boxes, batches, check_boxes, check_count
+from decomon.models import DecomonModel, verifier_of
+from decomon.refine import all_rows, most_violated, split_boxes
+from decomon.specs import Margins, margins
+from decomon.verifier import Verifier, as_tensor
+
+Array = NDArray[np.floating]
+
+
+class Range(NamedTuple):
+    """Bounds of the outputs, both of shape ``(batch, *output_shape)``."""
+
+    upper: Array
+    lower: Array
+
+
+class LogitsWarning(UserWarning):
+    """Bounds are on the logits, because a final softmax or sigmoid was stripped."""
+
+
+def get_adv_box(
+    model: Any,
+    x_min: Any,
+    x_max: Any,
+    source_labels: Any,
+    target_labels: Any = None,
+    batch_size: int = -1,
+    n_sub_boxes: int = 1,
+) -> Array:
+    """Bound from above the largest margin ``f_j - f_i`` over each box.
+
+    Negative proves that, anywhere in the box, no target label j can win over a source label i.
+
+    Parameters
+    ----------
+    model : keras.Model or DecomonModel
+        A Keras model is bounded by ``crown``; it is converted once and remembered.
+    x_min, x_max : array of shape ``(batch, *input_shape)`` or ``(batch, n)``
+        Corners of the boxes.
+    source_labels : int, array ``(batch,)`` or ``(batch, k)`` of class indices, or 0/1 mask
+        The labels i that must win.  An array of shape ``(batch, n_classes)`` that holds only 0
+        and 1 is a mask, for instance one-hot labels.
+    target_labels : same forms, optional
+        The labels j that must not win; all but the sources by default.
+    batch_size : int
+        How many samples to treat at once; -1 takes as many as fit the memory budget.
+    n_sub_boxes : int
+        How many pieces each box is cut into.  More is tighter, and never looser than 1.
+
+    Returns
+    -------
+    array of shape ``(batch,)``
+        Margins of logits: a final softmax or sigmoid is stripped.
+
+    Raises
+    ------
+    ValueError
+        If boxes, labels or options are unusable; nothing has been computed then.
+    UnsupportedModelError
+        If the model has layers without a certified rule.
+    NonFiniteBoundError
+        If the arithmetic overflowed.
+    """
+    verifier, boxes, asked = _prepare(model, x_min, x_max, source_labels, target_labels)
+    n_sub_boxes = check_count("n_sub_boxes", n_sub_boxes)
+    batch_size = check_count("batch_size", batch_size, minus_one=True)
+    results: list[Array] = [np.zeros(0, verifier.dtype.as_numpy_dtype)]
+    for part in batches(len(boxes), batch_size, verifier.sample_limit):
+        leaves = split_boxes(
+            verifier.bounds,
+            boxes[part].outer(verifier),
+            as_tensor(asked.rows[part], verifier.dtype),
+            n_sub_boxes,
+            most_violated(asked.valid[part]),
+            part.start,
+        )
+        results.append(asked[part].largest(leaves.root()))
+    return np.concatenate(results)
+
+
+@overload
+def check_adv_box(
+    model: Any,
+    x_min: Any,
+    x_max: Any,
+    source_labels: Any,
+    target_labels: Any = None,
+    batch_size: int = -1,
+    n_sub_boxes: int = 1,
+    return_points: Literal[False] = False,
+) -> Array: ...
+@overload
+def check_adv_box(
+    model: Any,
+    x_min: Any,
+    x_max: Any,
+    source_labels: Any,
+    target_labels: Any = None,
+    batch_size: int = -1,
+    n_sub_boxes: int = 1,
+    *,
+    return_points: Literal[True],
+) -> tuple[Array, Array]: ...
+def check_adv_box(
+    model: Any,
+    x_min: Any,
+    x_max: Any,
+    source_labels: Any,
+    target_labels: Any = None,
+    batch_size: int = -1,
+    n_sub_boxes: int = 1,
+    return_points: bool = False,
+) -> Array | tuple[Array, Array]:
+    """Bound from below the largest margin ``f_j - f_i`` over each box, by a point that attains it.
+
+    Positive proves that the box contains a misclassified point.
+
+    Parameters
+    ----------
+    model, x_min, x_max, source_labels, target_labels, batch_size
+        As for :func:`get_adv_box`.
+    n_sub_boxes : int
+        How many pieces each box is cut into to find starting points.
+    return_points : bool
+        Whether to return the points too.
+
+    Returns
+    -------
+    values : array of shape ``(batch,)``
+        The largest margin of logits at the best point found, which is never below the maximum of
+        the affine lower bounds that ``model``'s method starts from.
+    points : array of shape ``(batch, *input_shape)``, if ``return_points``
+        Those points; they lie in their boxes.
+
+    Raises
+    ------
+    As :func:`get_adv_box`.
+    """
+    verifier, boxes, asked = _prepare(model, x_min, x_max, source_labels, target_labels)
+    n_sub_boxes = check_count("n_sub_boxes", n_sub_boxes)
+    batch_size = check_count("batch_size", batch_size, minus_one=True)
+    values: list[Array] = [np.zeros(0)]
+    points: list[Array] = [np.zeros((0, *verifier.graph.input_shape), boxes.x_min.dtype)]
+    for part in batches(len(boxes), batch_size, verifier.sample_limit):
+        leaves = None
+        if n_sub_boxes > 1:
+            # Starting points need no optimised bounds.
+            leaves = split_boxes(
+                verifier.quick_bounds,
+                boxes[part].outer(verifier),
+                as_tensor(asked.rows[part], verifier.dtype),
+                n_sub_boxes,
+                most_violated(asked.valid[part]),
+                part.start,
+            )
+        found = attack(verifier, boxes[part], asked[part], leaves)
+        values.append(found.margin)
+        points.append(found.points)
+    value = np.concatenate(values).astype(verifier.dtype.as_numpy_dtype)
+    return (value, np.concatenate(points)) if return_points else value
+
+
+def get_range_box(
+    model: Any, x_min: Any, x_max: Any, batch_size: int = -1, n_sub_boxes: int = 1
+) -> Range:
+    """Bound every output over each box from above and from below, in one pass.
+
+    Parameters
+    ----------
+    model, x_min, x_max, batch_size, n_sub_boxes
+        As for :func:`get_adv_box`.
+
+    Returns
+    -------
+    Range
+        A pair ``(upper, lower)`` of arrays of shape ``(batch, *output_shape)``.  They bound the
+        logits: a final softmax or sigmoid is stripped, with a :class:`LogitsWarning`.
+
+    Raises
+    ------
+    As :func:`get_adv_box`.
+    """
+    verifier = verifier_of(model)
+    size = verifier.graph.nodes[-1].size
+    both = _bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(1.0, -1.0))
+    shape = (len(both), *verifier.graph.output_shape)
+    return Range(both[:, :size].reshape(shape), -both[:, size:].reshape(shape))
+
+
+def get_upper_box(
+    model: Any, x_min: Any, x_max: Any, batch_size: int = -1, n_sub_boxes: int = 1
+) -> Array:
+    """Bound every output over each box from above; see :func:`get_range_box`."""
+    verifier = verifier_of(model)
+    upper = _bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(1.0,))
+    return upper.reshape(len(upper), *verifier.graph.output_shape)
+
+
+def get_lower_box(
+    model: Any, x_min: Any, x_max: Any, batch_size: int = -1, n_sub_boxes: int = 1
+) -> Array:
+    """Bound every output over each box from below; see :func:`get_range_box`."""
+    verifier = verifier_of(model)
+    negated = _bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(-1.0,))
+    return -negated.reshape(len(negated), *verifier.graph.output_shape)
+
+
+def _prepare(
+    model: Any, x_min: Any, x_max: Any, source_labels: Any, target_labels: Any
+) -> tuple[Verifier, Boxes, Margins]:
+    """Check everything that margins need."""
+    verifier = verifier_of(model)
+    graph = verifier.graph
+    if len(graph.output_shape) != 1 or graph.output_shape[0] < 2:
+        raise ValueError(
+            "Margins need a classifier with one output per class, at least two. "
+            f"Received: a model whose outputs have the shape {graph.output_shape}"
+        )
+    boxes = check_boxes(x_min, x_max, graph.input_shape)
+    return verifier, boxes, margins(source_labels, target_labels, len(boxes), graph.output_shape[0])
+
+
+def _bound_outputs(
+    model: Any, x_min: Any, x_max: Any, batch_size: int, n_sub_boxes: int, signs: tuple[float, ...]
+) -> Array:
+    """Bound the flattened outputs times each sign from above, ``(batch, signs * outputs)``."""
+    verifier = verifier_of(model)
+    graph = verifier.graph
+    boxes = check_boxes(x_min, x_max, graph.input_shape)
+    n_sub_boxes = check_count("n_sub_boxes", n_sub_boxes)
+    batch_size = check_count("batch_size", batch_size, minus_one=True)
+    if graph.stripped and not isinstance(model, DecomonModel):
+        warnings.warn(
+            f"The model's final {graph.stripped} was stripped: these are bounds of the logits.",
+            LogitsWarning,
+            stacklevel=3,
+        )
+    eye = np.eye(graph.nodes[-1].size)
+    rows = np.concatenate([sign * eye for sign in signs]).reshape(1, -1, *graph.output_shape)
+    results: list[Array] = [np.zeros((0, rows.shape[1]), verifier.dtype.as_numpy_dtype)]
+    for part in batches(len(boxes), batch_size, verifier.sample_limit):
+        columns = [
+            split_boxes(
+                verifier.bounds,
+                boxes[part].outer(verifier),
+                as_tensor(rows[:, begin : begin + verifier.row_limit], verifier.dtype),
+                n_sub_boxes,
+                all_rows,
+                part.start,
+            ).root()
+            for begin in range(0, rows.shape[1], verifier.row_limit)
+        ]
+        results.append(np.concatenate(columns, axis=1))
+    return np.concatenate(results)

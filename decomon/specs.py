@@ -1,0 +1,118 @@
+"""What is asked of the outputs: margins between labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@final
+@dataclass(frozen=True)
+class Margins:
+    """The margins ``f_j - f_i`` of each sample, for its source labels i and target labels j.
+
+    Attributes
+    ----------
+    rows : float array ``(batch, pairs, n_classes)``: one row ``e_j - e_i`` per pair
+    valid : bool array ``(batch, pairs)``: samples with fewer pairs are padded with zero rows
+    """
+
+    rows: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+
+    def __getitem__(self, chosen: Any) -> Margins:
+        """Select samples."""
+        return Margins(self.rows[chosen], self.valid[chosen])
+
+    def largest(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the largest value over each sample's pairs; values ``(batch, pairs, ...)``."""
+        valid = self.valid.reshape(self.valid.shape + (1,) * (values.ndim - 2))
+        return np.where(valid, values, -np.inf).max(axis=1)
+
+    def of(self, logits: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return the largest margin at points with these logits, ``(batch, count, n_classes)``."""
+        values = np.einsum("bpc,bkc->bpk", self.rows, logits.astype(np.float64))
+        return self.largest(values)
+
+
+def margins(source_labels: Any, target_labels: Any, batch: int, n_classes: int) -> Margins:
+    """Build the margins that the labels ask for.
+
+    Parameters
+    ----------
+    source_labels, target_labels
+        A scalar, ``(batch,)`` or ``(batch, k)`` integer class indices, or a 0/1 mask
+        ``(batch, n_classes)``.  ``target_labels=None`` means all classes but the sources; a source
+        is never its own target.
+
+    Raises
+    ------
+    ValueError
+        If labels are of another form or out of range, or a sample has no target left.
+    """
+    sources = label_mask("source_labels", source_labels, batch, n_classes)
+    if target_labels is None:
+        targets = ~sources
+    else:
+        targets = label_mask("target_labels", target_labels, batch, n_classes) & ~sources
+    empty = np.flatnonzero(~targets.any(axis=1))
+    if empty.size:
+        raise ValueError(
+            "Every sample needs a target label that is not one of its source labels, otherwise "
+            f"there is no margin to bound. Received: no such target for sample {empty[0]} "
+            f"(source_labels {np.flatnonzero(sources[empty[0]]).tolist()})"
+        )
+    pairs = [
+        [(i, j) for i in np.flatnonzero(source) for j in np.flatnonzero(target)]
+        for source, target in zip(sources, targets, strict=True)
+    ]
+    width = max((len(p) for p in pairs), default=1)
+    rows = np.zeros((batch, width, n_classes))
+    valid = np.zeros((batch, width), dtype=bool)
+    for sample, found in enumerate(pairs):
+        for position, (i, j) in enumerate(found):
+            rows[sample, position, j] += 1
+            rows[sample, position, i] -= 1
+            valid[sample, position] = True
+    return Margins(rows, valid)
+
+
+def label_mask(name: str, labels: Any, batch: int, n_classes: int) -> NDArray[np.bool_]:
+    """Turn labels of any accepted form into a boolean mask ``(batch, n_classes)``."""
+    array = np.asarray(labels)
+    accepted = (
+        f"{name} must be a class index, (batch,) or (batch, k) integer class indices, or a 0/1 "
+        f"mask of shape (batch, n_classes) = ({batch}, {n_classes})."
+    )
+    received = f"Received: {name} of shape {array.shape} and dtype {array.dtype}"
+    if array.dtype.kind not in "iubf":
+        raise ValueError(f"{accepted} {received}")
+    if array.shape == (batch, n_classes) and np.isin(array, (0, 1)).all():
+        mask = array.astype(bool)
+        empty = np.flatnonzero(~mask.any(axis=1))
+        if empty.size:
+            raise ValueError(f"{accepted} Row {empty[0]} of the mask selects no class. {received}")
+        return mask
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"{accepted} {received}, first values {array.ravel()[:5].tolist()}")
+    if array.ndim == 0:
+        indices = np.full((batch, 1), array)
+    elif array.shape == (batch,):
+        indices = array[:, None]
+    elif array.ndim == 2 and array.shape[0] == batch and array.shape[1] > 0:
+        indices = array
+    else:
+        raise ValueError(f"{accepted} {received}")
+    wrong = np.argwhere((indices < 0) | (indices >= n_classes))
+    if wrong.size:
+        sample, position = wrong[0]
+        raise ValueError(
+            f"{name} must lie between 0 and {n_classes - 1}. "
+            f"Received: {int(indices[sample, position])} for sample {sample}"
+        )
+    mask = np.zeros((batch, n_classes), dtype=bool)
+    mask[np.arange(batch)[:, None], indices.astype(np.int64)] = True
+    return mask

@@ -1,0 +1,242 @@
+"""The compiled engine: domains and rows in, bounds out, all as run-time tensors.
+
+Everything is traced once per verifier; other values, batch sizes or numbers of rows reuse the
+trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decomon._backend import Tensor, tf
+from decomon.bounds import AffineBound, Interval
+from decomon.domains import BoxDomain, Domain
+from decomon.graph import Graph
+from decomon.methods.alpha import Adam
+from decomon.methods.propagation import Method, Parameters, State
+from decomon.methods.rules import CrownRule, IntervalRule
+from decomon.ops._base import SlopeRule
+
+_ROW_BYTES = 64 * 2**20
+_BATCH_BYTES = 512 * 2**20
+# What the gradient keeps of one substitution, in tensors of the size of the largest coefficients.
+_TAPE_FACTOR = 8
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Upper bounds of rows of the output.
+
+    Attributes
+    ----------
+    upper : ``(batch, spec)``
+    weights : ``(batch, spec, *input shape)``: how the affine bound depends on the input
+    """
+
+    upper: Tensor
+    weights: Tensor
+
+
+@final
+class Verifier:
+    """Bounds of one graph by one method.
+
+    Parameters
+    ----------
+    graph : the network
+    method : which bounds
+    slopes : the starting lower slopes
+    steps : how many optimisation steps to take; 0 keeps the starting slopes
+    dtype : compute dtype
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        method: Method,
+        slopes: SlopeRule,
+        *,
+        steps: int = 0,
+        learning_rate: float = 0.2,
+        dtype: str = "float32",
+    ) -> None:
+        self.graph = graph
+        self.method = method
+        self.steps = steps
+        self.dtype = tf.as_dtype(dtype)
+        self._slopes = slopes
+        self._adam = Adam(learning_rate)
+        self._pairs: tuple[tuple[int, int], ...] | None = None
+        self.row_limit, self.sample_limit = self._limits()
+        point = tf.TensorSpec([None, *graph.input_shape], self.dtype)
+        rows = tf.TensorSpec([None, None, *graph.output_shape], self.dtype)
+        self._upper = tf.function(self._trace_upper, input_signature=[point, point, rows])
+        self._bounds = tf.function(self._trace_bounds, input_signature=[point, point, rows])
+        self._start = tf.function(self._trace_start, input_signature=[point, point, rows])
+        self._improve = tf.function(self._trace_improve, reduce_retracing=True)
+        self.logits = tf.function(graph, input_signature=[point])
+        points = tf.TensorSpec([None, None, *graph.input_shape], self.dtype)
+        self.gradient = tf.function(self._trace_gradient, input_signature=[points, rows])
+        self._intervals = tf.function(self._trace_intervals, input_signature=[point, point])
+
+    def chunks(self, count: int) -> Iterator[slice]:
+        """Cut ``count`` samples into pieces that fit the memory budget."""
+        for begin in range(0, count, self.sample_limit):
+            yield slice(begin, min(begin + self.sample_limit, count))
+
+    def upper(self, domain: Domain, rows: Tensor) -> Tensor:
+        """Return upper bounds of ``rows . output`` over the domain, ``(batch, spec)``."""
+        if self.steps:
+            return self._optimise(domain, rows).upper
+        return self._upper(*domain.tensors(), rows)
+
+    def bounds(self, domain: Domain, rows: Tensor) -> Bounds:
+        """Return upper bounds and what they depend on most."""
+        if self.steps:
+            return self._optimise(domain, rows)
+        return self.quick_bounds(domain, rows)
+
+    def quick_bounds(self, domain: Domain, rows: Tensor) -> Bounds:
+        """Return bounds with the starting relaxations, whatever the number of steps."""
+        return Bounds(*self._bounds(*domain.tensors(), rows))
+
+    def intervals(self, domain: Domain) -> tuple[Interval, ...]:
+        """Return the interval of every node of the graph."""
+        return tuple(Interval(*pair) for pair in self._intervals(*domain.tensors()))
+
+    @property
+    def trace_count(self) -> int:
+        """How often anything was traced; constant once every kind of question was asked."""
+        compiled = (
+            self._upper,
+            self._bounds,
+            self._start,
+            self._improve,
+            self.logits,
+            self.gradient,
+        )
+        return sum(function.experimental_get_tracing_count() for function in compiled)
+
+    def _optimise(self, domain: Domain, rows: Tensor) -> Bounds:
+        """Improve the relaxation parameters by projected gradient, keeping the best bounds."""
+        best, weights, parameters = self._start(*domain.tensors(), rows)
+        moments = self._adam.initial(parameters)
+        for step in range(self.steps):
+            best, weights, parameters, moments = self._improve(
+                domain.tensors(), rows, best, weights, parameters, moments, tf.constant(step)
+            )
+        return Bounds(best, weights)
+
+    def _state(self, domain: Domain, parameters: Parameters) -> State:
+        state = State(self.graph, domain, self.method, self._slopes, parameters, self.row_limit)
+        state.propagate()
+        return state
+
+    def _final(self, state: State, rows: Tensor) -> tuple[Tensor, AffineBound]:
+        """Bound the rows by the method and by intervals, whichever is lower.
+
+        The affine bound is the method's own, or, for intervals, that of a backward pass.
+        """
+        output = self.graph.output
+        plain = state.concretize(state.bound(output, rows, IntervalRule()))
+        if isinstance(self.method.final, IntervalRule):
+            return plain, state.bound(output, rows, CrownRule())
+        affine = state.bound(output, rows, self.method.final)
+        return tf.minimum(state.concretize(affine), plain), affine
+
+    def _trace_upper(self, x_min: Tensor, x_max: Tensor, rows: Tensor) -> Tensor:
+        return self._final(self._state(BoxDomain(x_min, x_max), {}), rows)[0]
+
+    def _trace_bounds(self, x_min: Tensor, x_max: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        upper, affine = self._final(self._state(BoxDomain(x_min, x_max), {}), rows)
+        return upper, self._spread(affine.weights, upper)
+
+    def _trace_intervals(self, x_min: Tensor, x_max: Tensor) -> list[tuple[Tensor, Tensor]]:
+        state = self._state(BoxDomain(x_min, x_max), {})
+        return [
+            (state.intervals[i].lower, state.intervals[i].upper)
+            for i in range(len(self.graph.nodes))
+        ]
+
+    def _trace_gradient(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``rows . f`` and its gradient, one row per point, ``(batch, count, ...)``."""
+        outer = tf.shape(points)[:2]
+        with tf.GradientTape() as tape:
+            tape.watch(points)
+            logits = self.graph(tf.reshape(points, [-1, *self.graph.input_shape]))
+            shape = tf.concat([outer, self.graph.output_shape], axis=0)
+            axes = list(range(2, 2 + len(self.graph.output_shape)))
+            value = tf.reduce_sum(tf.reshape(logits, shape) * rows, axis=axes)
+        return value, tape.gradient(value, points)
+
+    def _spread(self, weights: Tensor, upper: Tensor) -> Tensor:
+        """Give weights that do not depend on the sample their batch axis."""
+        shape = tf.concat([tf.shape(upper), self.graph.input_shape], axis=0)
+        return tf.broadcast_to(weights, shape)
+
+    def _trace_start(
+        self, x_min: Tensor, x_max: Tensor, rows: Tensor
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        state = self._state(BoxDomain(x_min, x_max), {})
+        upper, affine = self._final(state, rows)
+        self._pairs = tuple(state.relaxations)
+        parameters: list[Tensor] = []
+        for start, index in self._pairs:
+            initial = state.initial(index)
+            if start == self.graph.output:  # one set of parameters for every row asked for
+                ones = [1] * (len(initial.shape) - 2)
+                initial = tf.tile(initial, tf.concat([[1, tf.shape(rows)[1]], ones], axis=0))
+            parameters.append(initial)
+        return upper, self._spread(affine.weights, upper), tuple(parameters)
+
+    def _trace_improve(
+        self,
+        corners: tuple[Tensor, ...],
+        rows: Tensor,
+        best: Tensor,
+        weights: Tensor,
+        parameters: tuple[Tensor, ...],
+        moments: tuple[tuple[Tensor, ...], tuple[Tensor, ...]],
+        step: Tensor,
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...], tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]:
+        pairs = self._pairs or ()
+        with tf.GradientTape() as tape:
+            tape.watch(parameters)
+            state = self._state(BoxDomain(*corners), dict(zip(pairs, parameters, strict=True)))
+            upper, affine = self._final(state, rows)
+        gradients = tape.gradient(
+            upper, parameters, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        better = upper < best  # false for NaN, so a bad step is dropped
+        best = tf.where(better, upper, best)
+        ones = [1] * len(self.graph.input_shape)
+        mask = tf.reshape(better, tf.concat([tf.shape(better), ones], axis=0))
+        weights = tf.where(mask, self._spread(affine.weights, upper), weights)
+        moved, moments = self._adam.update(parameters, gradients, moments, step)
+        projected = tuple(
+            state.project(index, value) for (_, index), value in zip(pairs, moved, strict=True)
+        )
+        return best, weights, projected, moments
+
+    def _limits(self) -> tuple[int, int]:
+        """Return how many rows and how many samples to treat at once, from a memory budget."""
+        graph, item = self.graph, self.dtype.size
+        widest = max(node.size for node in graph.nodes)
+        relaxed = [graph.nodes[i].size for i in graph.relaxed if i not in graph.exact]
+        rows = max([*relaxed, graph.nodes[-1].size])
+        row_limit = max(1, min(rows, _ROW_BYTES // (2 * widest * item)))
+        stored = sum(relaxed) * graph.nodes[0].size
+        sample = 2 * item * (row_limit * widest + stored)
+        if self.steps:
+            sample = 2 * item * _TAPE_FACTOR * (max(1, sum(relaxed)) * widest + stored)
+        return int(row_limit), int(max(1, _BATCH_BYTES // sample))
+
+
+def as_tensor(values: NDArray[np.floating], dtype: Tensor) -> Tensor:
+    """Make a tensor of the compute dtype."""
+    return tf.constant(values, dtype)
