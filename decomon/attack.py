@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decomon._backend import Tensor, tf
-from decomon.domains import Domain
-from decomon.inputs import Boxes
+from decomon.inputs import Boxes, check_bounds
 from decomon.refine import Leaves
 from decomon.specs import Margins
 from decomon.verifier import Verifier, as_tensor
 
-_STEPS = 20
 _TARGETS = 3
 _RANDOM_STARTS = 2
 
@@ -35,7 +33,9 @@ class Found:
     points: NDArray[np.floating]
 
 
-def attack(verifier: Verifier, boxes: Boxes, margins: Margins, leaves: Leaves | None) -> Found:
+def attack(
+    verifier: Verifier, boxes: Boxes, margins: Margins, leaves: Leaves | None, first: int = 0
+) -> Found:
     """Search each box for the point with the largest margin.
 
     Candidates are the maximisers of the affine lower and upper bounds of every margin, the centre,
@@ -59,7 +59,8 @@ def attack(verifier: Verifier, boxes: Boxes, margins: Margins, leaves: Leaves | 
             leaves.weights.reshape(leaves.x_min.shape) >= 0, leaves.x_max, leaves.x_min
         )
         starts.append(domain.project(as_tensor(corners, verifier.dtype)))
-    upper = np.where(margins.valid, both.upper.numpy()[:, : margins.valid.shape[1]], -np.inf)
+    known = check_bounds(both.upper.numpy(), first)
+    upper = np.where(margins.valid, known[:, : margins.valid.shape[1]], -np.inf)
     candidates = tf.concat(starts, axis=1)
     count = min(_TARGETS, upper.shape[1])
     promising = np.argsort(-upper, axis=1, kind="stable")[:, :count]
@@ -67,9 +68,9 @@ def attack(verifier: Verifier, boxes: Boxes, margins: Margins, leaves: Leaves | 
         np.take_along_axis(margins.rows, promising[:, :, None], axis=1), verifier.dtype
     )
     begin = _best_start(verifier, candidates, chosen_rows)
-    climbed = _climb(verifier, domain, begin, chosen_rows)
+    climbed = verifier.climb(*domain.tensors(), begin, chosen_rows)
     candidates = tf.concat([candidates, climbed], axis=1)
-    return _best(verifier, boxes, margins, candidates)
+    return _best(verifier, boxes, margins, candidates, first)
 
 
 def _logits(verifier: Verifier, points: Tensor) -> Tensor:
@@ -86,31 +87,12 @@ def _best_start(verifier: Verifier, candidates: Tensor, rows: Tensor) -> Tensor:
     return tf.gather(candidates, tf.argmax(values, axis=2), batch_dims=1)
 
 
-def _climb(verifier: Verifier, domain: Domain, points: Tensor, rows: Tensor) -> Tensor:
-    """Follow the sign of each row's gradient, projected, with shrinking steps; keep the best.
-
-    Returns the best point of each row's path, ``(batch, rows, *input shape)``.
-    """
-    best, best_value = points, None
-    width = tf.reshape(domain.widths(), [tf.shape(points)[0], 1, *points.shape[2:]])
-    for step in range(_STEPS + 1):
-        value, gradient = verifier.gradient(points, rows)
-        if best_value is None:
-            best_value = value
-        better = value > best_value
-        best_value = tf.where(better, value, best_value)
-        mask = tf.reshape(better, [*better.shape, *([1] * (len(points.shape) - 2))])
-        best = tf.where(mask, points, best)
-        rate = 0.25 * (1 - step / (_STEPS + 1))
-        points = domain.project(points + rate * width * tf.sign(gradient))
-    return best
-
-
-def _best(verifier: Verifier, boxes: Boxes, margins: Margins, candidates: Tensor) -> Found:
+def _best(
+    verifier: Verifier, boxes: Boxes, margins: Margins, candidates: Tensor, first: int
+) -> Found:
     """Evaluate the candidates on the network and return the best of each sample."""
     values = margins.of(_logits(verifier, candidates).numpy())
-    # NaN margins are never the best: they compare as minus infinity.
-    chosen = np.where(np.isnan(values), -np.inf, values).argmax(axis=1)
+    chosen = check_bounds(values, first).argmax(axis=1)
     points = boxes.clip(candidates.numpy()[np.arange(len(chosen)), chosen])
     logits = verifier.logits(as_tensor(points, verifier.dtype)).numpy()
-    return Found(margins.of(logits[:, None])[:, 0], points)
+    return Found(check_bounds(margins.of(logits[:, None])[:, 0], first), points)

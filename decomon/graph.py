@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, final
 
@@ -50,11 +50,14 @@ class Graph:
     """Nodes in topological order; node 0 is the input and the last one is the output.
 
     ``stripped`` names the final activation that was removed ("softmax", "sigmoid"), or is empty:
-    the output is then the logits.
+    the output is then the logits.  ``input_dtype`` is what the model rounds its inputs to and
+    ``dtype`` the widest type that one of its layers computes in.
     """
 
     nodes: tuple[Node, ...]
     stripped: str = ""
+    input_dtype: str = "float32"
+    dtype: str = "float32"
 
     @property
     def input_shape(self) -> Shape:
@@ -154,7 +157,7 @@ def from_keras(model: Any) -> Graph:
     start = builder.add(Node("input", None, (), _shape(function.inputs[0], "input")))
     end = builder.inline(function, [start], prefix="")[0]
     builder.raise_problems(model)
-    return builder.finish(end)
+    return replace(builder.finish(end), input_dtype=_input_dtype(function.inputs[0]))
 
 
 def _function(model: Any) -> Any:
@@ -192,6 +195,7 @@ def _shape(tensor: Any, name: str) -> Shape:
 class _Builder:
     nodes: list[Node] = field(default_factory=list[Node])
     problems: dict[str, str] = field(default_factory=dict[str, str])
+    dtype: str = "float32"
 
     def add(self, node: Node) -> int:
         self.nodes.append(node)
@@ -223,7 +227,7 @@ class _Builder:
                 return self.inline(_function(operation), inputs, prefix=f"{name}/")
             if len(call.output_tensors) != 1:
                 raise UnsupportedError("it has several outputs")
-            _check_dtype(operation)
+            self.dtype = max(self.dtype, _compute_dtype(operation))
             shape = _shape(call.output_tensors[0], f"the output of layer {name!r}")
             shapes = tuple(self.nodes[i].shape for i in inputs)
             ops = rule_for(operation)(Call(operation, shapes, shape))
@@ -271,7 +275,7 @@ class _Builder:
                 f"where they can be stripped. Received: {misplaced} inside the network"
             )
         nodes = tuple(Node(n.name, n.op, tuple(number[i] for i in n.inputs), n.shape) for n in kept)
-        return Graph(nodes, stripped)
+        return Graph(nodes, stripped, dtype=self.dtype)
 
 
 def _trace(op: Op, shapes: Sequence[Shape]) -> Shape:
@@ -293,11 +297,17 @@ def _check_arguments(call: Any) -> None:
         )
 
 
-def _check_dtype(operation: Any) -> None:
-    """Refuse layers that compute in a lower precision than the bounds."""
-    policy = getattr(operation, "compute_dtype", "float32")
-    if policy not in ("float32", "float64"):
-        raise UnsupportedError(f"it computes in {policy}; bounds are for float32 and float64")
+def _compute_dtype(operation: Any) -> str:
+    """Return what a layer computes in; refuse lower precisions than the bounds'."""
+    dtype = operation.compute_dtype if isinstance(operation, keras.layers.Layer) else "float32"
+    if dtype not in ("float32", "float64"):
+        raise UnsupportedError(f"it computes in {dtype}; bounds are for float32 and float64")
+    return dtype
+
+
+def _input_dtype(tensor: Any) -> str:
+    """Return what inputs are rounded to; integers are exact in either precision."""
+    return "float64" if tensor.dtype == "float64" else "float32"
 
 
 def _qualified(operation: Any) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from decomon._backend import Shape
 from decomon.domains import BoxDomain
 from decomon.errors import NonFiniteBoundError
+from decomon.rounding import round_down, round_up
 from decomon.verifier import Verifier, as_tensor
 
 
@@ -32,29 +33,30 @@ class Boxes:
         return Boxes(self.x_min[chosen], self.x_max[chosen])
 
     def outer(self, verifier: Verifier) -> BoxDomain:
-        """Return the box in the compute dtype, corners rounded outward so that it is contained."""
-        dtype = verifier.dtype.as_numpy_dtype
-        return BoxDomain(
-            as_tensor(_rounded(self.x_min, dtype, -np.inf), verifier.dtype),
-            as_tensor(_rounded(self.x_max, dtype, np.inf), verifier.dtype),
-        )
+        """Return a box that contains every point that the model can see.
+
+        The model rounds its inputs to its own type, so corners are rounded outward to that
+        type first, and then to the compute type.
+        """
+        lower, upper = self.x_min, self.x_max
+        for dtype in _grids(verifier):
+            lower, upper = round_down(lower, dtype), round_up(upper, dtype)
+        return BoxDomain(as_tensor(lower, verifier.dtype), as_tensor(upper, verifier.dtype))
 
     def nearest(self, verifier: Verifier) -> BoxDomain:
-        """Return the box in the compute dtype, corners rounded as the model rounds its inputs."""
-        return BoxDomain(
-            as_tensor(self.x_min, verifier.dtype), as_tensor(self.x_max, verifier.dtype)
-        )
+        """Return the box whose corners are rounded as the model rounds its inputs."""
+        lower, upper = self.x_min, self.x_max
+        for dtype in _grids(verifier):
+            lower, upper = lower.astype(dtype), upper.astype(dtype)
+        return BoxDomain(as_tensor(lower, verifier.dtype), as_tensor(upper, verifier.dtype))
 
     def clip(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return points that lie in the box as it was given, in its own dtype."""
         return np.clip(points.astype(self.x_min.dtype), self.x_min, self.x_max)
 
 
-def _rounded(values: NDArray[np.floating], dtype: Any, toward: float) -> NDArray[np.floating]:
-    """Cast, and step on by one ulp towards ``toward`` where the cast went the other way."""
-    cast = values.astype(dtype)
-    short = cast > values if toward < 0 else cast < values
-    return np.where(short, np.nextafter(cast, dtype(toward)), cast)
+def _grids(verifier: Verifier) -> tuple[Any, Any]:
+    return np.dtype(verifier.graph.input_dtype).type, verifier.dtype.as_numpy_dtype
 
 
 def check_boxes(x_min: Any, x_max: Any, shape: Shape) -> Boxes:
@@ -123,12 +125,12 @@ def batches(count: int, batch_size: int, limit: int) -> Iterator[slice]:
 
 
 def check_bounds(values: NDArray[np.floating], first: int) -> NDArray[np.floating]:
-    """Raise if a bound is not a number: it proves nothing.  ``first`` is the first sample."""
-    wrong = np.argwhere(np.isnan(values))
+    """Raise if a bound is not finite: it proves nothing.  ``first`` is the first sample."""
+    wrong = np.argwhere(~np.isfinite(values))
     if wrong.size:
         raise NonFiniteBoundError(
-            f"The bound of sample {first + int(wrong[0][0])} is not a number: the arithmetic "
-            "overflowed. Check the model's weights and the size of the inputs, or use "
-            "clone(model, dtype='float64')."
+            f"The bounds of sample {first + int(wrong[0][0])} are not finite: the arithmetic "
+            "overflowed, so nothing is proven. Check the model's weights and the size of the "
+            f"inputs, or use clone(model, dtype='float64'). Received: {values[tuple(wrong[0])]}"
         )
     return values

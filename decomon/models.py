@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 from weakref import WeakKeyDictionary
 
+from decomon._backend import keras
 from decomon.bounds import Interval
 from decomon.domains import BoxDomain, Domain
 from decomon.graph import Graph, from_keras
@@ -204,13 +205,14 @@ def convert(
     if dtype not in (None, "float32", "float64"):
         raise ValueError(f"dtype must be 'float32' or 'float64'. Received: dtype={dtype!r}")
     chosen, slopes = method_named(method), _named("slope", slope, SLOPES)
+    graph = from_keras(model)
     return Verifier(
-        from_keras(model),
+        graph,
         chosen,
         slopes,
         steps=int(finetune_steps) if finetune else 0,
         learning_rate=float(learning_rate),
-        dtype=dtype or ("float64" if model.compute_dtype == "float64" else "float32"),
+        dtype=dtype or graph.dtype,
     )
 
 
@@ -239,19 +241,29 @@ class _Cache:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._entries: WeakKeyDictionary[Any, tuple[tuple[int, ...], Verifier]] = (
-            WeakKeyDictionary()
-        )
+        self._entries: WeakKeyDictionary[Any, tuple[list[Any], Verifier]] = WeakKeyDictionary()
 
     def verifier(self, model: Any) -> Verifier:
+        if not isinstance(model, keras.Model):
+            return convert(model)  # raises the error that says what was received
+        layers = _all_layers(model)
         with self._lock:
-            layers = tuple(id(layer) for layer in getattr(model, "layers", ()))
-            known = self._entries.get(model) if layers else None
-            if known is not None and known[0] == layers:
-                return known[1]
-            made = convert(model)
-            self._entries[model] = (layers, made)
-            return made
+            known = self._entries.get(model)
+            # The entry keeps the layers alive, so an identity cannot have been used again.
+            if known is None or [id(i) for i in known[0]] != [id(i) for i in layers]:
+                known = (layers, convert(model))
+                self._entries[model] = known
+            return known[1]
+
+
+def _all_layers(model: Any) -> list[Any]:
+    """Return the layers of a model and of the models inside it."""
+    found: list[Any] = []
+    for layer in model.layers:
+        found.append(layer)
+        if isinstance(layer, keras.Model):
+            found.extend(_all_layers(layer))
+    return found
 
 
 _CACHE = _Cache()

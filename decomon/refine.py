@@ -36,6 +36,11 @@ class Leaves:
     scores: Array
     weights: Array
 
+    def magnitude(self) -> Array:
+        """Return how large the terms are that the bounds are differences of, ``(batch,)``."""
+        reach = np.maximum(np.abs(self.x_min), np.abs(self.x_max)).reshape(self.weights.shape)
+        return (np.abs(self.weights) * reach).sum(axis=2).max(axis=1)
+
     def root(self) -> Array:
         """Return bounds of each row over the whole box, ``(batch, spec)``."""
         return self.upper.max(axis=1)

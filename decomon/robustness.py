@@ -12,6 +12,7 @@ from decomon.attack import attack
 from decomon.inputs import Boxes, batches, check_boxes, check_count
 from decomon.models import DecomonModel, verifier_of
 from decomon.refine import all_rows, most_violated, split_boxes
+from decomon.rounding import doubtful, round_up
 from decomon.specs import Margins, margins
 from decomon.verifier import Verifier, as_tensor
 
@@ -77,16 +78,33 @@ def get_adv_box(
     batch_size = check_count("batch_size", batch_size, minus_one=True)
     results: list[Array] = [np.zeros(0, verifier.dtype.as_numpy_dtype)]
     for part in batches(len(boxes), batch_size, verifier.sample_limit):
-        leaves = split_boxes(
-            verifier.bounds,
-            boxes[part].outer(verifier),
-            as_tensor(asked.rows[part], verifier.dtype),
-            n_sub_boxes,
-            most_violated(asked.valid[part]),
-            part.start,
-        )
-        results.append(asked[part].largest(leaves.root()))
+        results.append(_margin_bounds(verifier, boxes[part], asked[part], n_sub_boxes, part.start))
     return np.concatenate(results)
+
+
+def _margin_bounds(
+    verifier: Verifier, boxes: Boxes, asked: Margins, n_sub_boxes: int, first: int
+) -> Array:
+    """Return upper bounds of the largest margins, ``(batch,)``, with signs that rounding spares."""
+    leaves = split_boxes(
+        verifier.bounds,
+        boxes.outer(verifier),
+        as_tensor(asked.rows, verifier.dtype),
+        n_sub_boxes,
+        most_violated(asked.valid),
+        first,
+    )
+    upper = asked.largest(leaves.root())
+    if verifier.dtype.name == "float64":
+        return upper
+    again = np.flatnonzero(doubtful(upper, leaves.magnitude()))
+    for sample in again:
+        one = slice(sample, sample + 1)
+        exact = _margin_bounds(
+            verifier.precise, boxes[one], asked[one], n_sub_boxes, first + int(sample)
+        )
+        upper[one] = round_up(exact, verifier.dtype.as_numpy_dtype)
+    return upper
 
 
 @overload
@@ -164,7 +182,7 @@ def check_adv_box(
                 most_violated(asked.valid[part]),
                 part.start,
             )
-        found = attack(verifier, boxes[part], asked[part], leaves)
+        found = attack(verifier, boxes[part], asked[part], leaves, part.start)
         values.append(found.margin)
         points.append(found.points)
     value = np.concatenate(values).astype(verifier.dtype.as_numpy_dtype)

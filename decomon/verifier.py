@@ -6,14 +6,16 @@ trace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from functools import cached_property, partial
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decomon._backend import Tensor, tf
+from decomon.ascent import climb
 from decomon.bounds import AffineBound, Interval
 from decomon.domains import BoxDomain, Domain
 from decomon.graph import Graph
@@ -70,30 +72,31 @@ class Verifier:
         self.steps = steps
         self.dtype = tf.as_dtype(dtype)
         self._slopes = slopes
+        self._learning_rate = learning_rate
         self._adam = Adam(learning_rate)
         self._pairs: tuple[tuple[int, int], ...] | None = None
         self.row_limit, self.sample_limit = self._limits()
         point = tf.TensorSpec([None, *graph.input_shape], self.dtype)
         rows = tf.TensorSpec([None, None, *graph.output_shape], self.dtype)
-        self._upper = tf.function(self._trace_upper, input_signature=[point, point, rows])
-        self._bounds = tf.function(self._trace_bounds, input_signature=[point, point, rows])
-        self._start = tf.function(self._trace_start, input_signature=[point, point, rows])
-        self._improve = tf.function(self._trace_improve, reduce_retracing=True)
-        self.logits = tf.function(graph, input_signature=[point])
+        self._bounds = _compile(self._trace_bounds, input_signature=[point, point, rows])
+        self._start = _compile(self._trace_start, input_signature=[point, point, rows])
+        self._improve = _compile(self._trace_improve, reduce_retracing=True)
+        self.logits = _compile(graph, input_signature=[point])
         points = tf.TensorSpec([None, None, *graph.input_shape], self.dtype)
-        self.gradient = tf.function(self._trace_gradient, input_signature=[points, rows])
-        self._intervals = tf.function(self._trace_intervals, input_signature=[point, point])
+        self.climb = _compile(self._trace_climb, input_signature=[point, point, points, rows])
+        self._intervals = _compile(self._trace_intervals, input_signature=[point, point])
 
-    def chunks(self, count: int) -> Iterator[slice]:
-        """Cut ``count`` samples into pieces that fit the memory budget."""
-        for begin in range(0, count, self.sample_limit):
-            yield slice(begin, min(begin + self.sample_limit, count))
-
-    def upper(self, domain: Domain, rows: Tensor) -> Tensor:
-        """Return upper bounds of ``rows . output`` over the domain, ``(batch, spec)``."""
-        if self.steps:
-            return self._optimise(domain, rows).upper
-        return self._upper(*domain.tensors(), rows)
+    @cached_property
+    def precise(self) -> Verifier:
+        """The same verifier in double precision, made when it is first needed."""
+        return Verifier(
+            self.graph,
+            self.method,
+            self._slopes,
+            steps=self.steps,
+            learning_rate=self._learning_rate,
+            dtype="float64",
+        )
 
     def bounds(self, domain: Domain, rows: Tensor) -> Bounds:
         """Return upper bounds and what they depend on most."""
@@ -113,12 +116,11 @@ class Verifier:
     def trace_count(self) -> int:
         """How often anything was traced; constant once every kind of question was asked."""
         compiled = (
-            self._upper,
             self._bounds,
             self._start,
             self._improve,
             self.logits,
-            self.gradient,
+            self.climb,
         )
         return sum(function.experimental_get_tracing_count() for function in compiled)
 
@@ -143,14 +145,11 @@ class Verifier:
         The affine bound is the method's own, or, for intervals, that of a backward pass.
         """
         output = self.graph.output
-        plain = state.concretize(state.bound(output, rows, IntervalRule()))
+        plain = state.poison(state.concretize(state.bound(output, rows, IntervalRule())))
         if isinstance(self.method.final, IntervalRule):
             return plain, state.bound(output, rows, CrownRule())
         affine = state.bound(output, rows, self.method.final)
         return tf.minimum(state.concretize(affine), plain), affine
-
-    def _trace_upper(self, x_min: Tensor, x_max: Tensor, rows: Tensor) -> Tensor:
-        return self._final(self._state(BoxDomain(x_min, x_max), {}), rows)[0]
 
     def _trace_bounds(self, x_min: Tensor, x_max: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         upper, affine = self._final(self._state(BoxDomain(x_min, x_max), {}), rows)
@@ -163,16 +162,8 @@ class Verifier:
             for i in range(len(self.graph.nodes))
         ]
 
-    def _trace_gradient(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return ``rows . f`` and its gradient, one row per point, ``(batch, count, ...)``."""
-        outer = tf.shape(points)[:2]
-        with tf.GradientTape() as tape:
-            tape.watch(points)
-            logits = self.graph(tf.reshape(points, [-1, *self.graph.input_shape]))
-            shape = tf.concat([outer, self.graph.output_shape], axis=0)
-            axes = list(range(2, 2 + len(self.graph.output_shape)))
-            value = tf.reduce_sum(tf.reshape(logits, shape) * rows, axis=axes)
-        return value, tape.gradient(value, points)
+    def _trace_climb(self, x_min: Tensor, x_max: Tensor, points: Tensor, rows: Tensor) -> Tensor:
+        return climb(self.graph, BoxDomain(x_min, x_max), points, rows)
 
     def _spread(self, weights: Tensor, upper: Tensor) -> Tensor:
         """Give weights that do not depend on the sample their batch axis."""
@@ -235,6 +226,15 @@ class Verifier:
         if self.steps:
             sample = 2 * item * _TAPE_FACTOR * (max(1, sum(relaxed)) * widest + stored)
         return int(row_limit), int(max(1, _BATCH_BYTES // sample))
+
+
+def _compile(function: Callable[..., Any], **options: Any) -> Any:
+    """Compile a function.
+
+    The partial keeps TensorFlow from counting all verifiers' traces as one function's, and from
+    warning of retracing when several models are verified.
+    """
+    return tf.function(partial(function), autograph=False, **options)
 
 
 def as_tensor(values: NDArray[np.floating], dtype: Tensor) -> Tensor:

@@ -79,6 +79,17 @@ class State:
                 interval = bounded.tighten(self, index, interval)
             self.intervals[index] = interval
 
+    def poison(self, values: Tensor) -> Tensor:
+        """Turn the bounds of samples for which some interval overflowed into NaN.
+
+        A relaxation of a NaN or infinite interval means nothing, and may look harmless.
+        """
+        finite = tf.ones_like(values[:, 0], dtype=tf.bool)
+        for interval in self.intervals.values():
+            both = flatten(interval.lower) * 0 + flatten(interval.upper) * 0
+            finite = finite & tf.reduce_all(both == 0, axis=1)
+        return tf.where(finite[:, None], values, tf.constant(float("nan"), values.dtype))
+
     def lines(self, start: int, index: int) -> Lines:
         """Relax nonlinear node ``index`` for the substitution that starts at ``start``."""
         op = self._nonlinear(index)

@@ -1,0 +1,63 @@
+"""Projected gradient ascent, as a function of tensors that can be compiled."""
+
+from __future__ import annotations
+
+from decomon._backend import Tensor, tf
+from decomon.domains import Domain
+from decomon.graph import Graph
+
+_STEPS = 20
+
+
+def climb(graph: Graph, domain: Domain, points: Tensor, rows: Tensor) -> Tensor:
+    """Follow the sign of each row's gradient from its point, with shrinking steps.
+
+    Parameters
+    ----------
+    points : ``(batch, count, *input shape)``: where each path starts, inside the domain
+    rows : ``(batch, count, *output shape)``: what each path maximises, ``row . f``
+
+    Returns
+    -------
+    the best point of each path, shape of ``points``
+
+    Notes
+    -----
+    Projected gradient descent of Madry et al. 2018, with the width of the domain as unit of the
+    step along each coordinate.
+    """
+    outer = tf.shape(points)[:2]
+    width = tf.reshape(domain.widths(), [outer[0], 1, *graph.input_shape])
+    outputs = tf.concat([outer, graph.output_shape], axis=0)
+    axes = list(range(2, 2 + len(graph.output_shape)))
+    ones = [1] * len(graph.input_shape)
+
+    def value_and_gradient(at: Tensor) -> tuple[Tensor, Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(at)
+            logits = graph(tf.reshape(at, [-1, *graph.input_shape]))
+            value = tf.reduce_sum(tf.reshape(logits, outputs) * rows, axis=axes)
+        return value, tape.gradient(value, at)
+
+    def advance(
+        step: Tensor, at: Tensor, best: Tensor, best_value: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        value, gradient = value_and_gradient(at)
+        better = value > best_value
+        mask = tf.reshape(better, tf.concat([outer, ones], axis=0))
+        rate = 0.25 * (1 - tf.cast(step, at.dtype) / (_STEPS + 1))
+        moved = domain.project(at + rate * width * tf.sign(gradient))
+        return (
+            step + 1,
+            moved,
+            tf.where(mask, at, best),
+            tf.where(better, value, best_value),
+        )
+
+    def unfinished(step: Tensor, *_: Tensor) -> Tensor:
+        return step <= _STEPS
+
+    lowest = tf.fill(outer, tf.constant(float("-inf"), points.dtype))
+    invariants = (tf.TensorShape([]), points.shape, points.shape, tf.TensorShape([None, None]))
+    start = (tf.constant(0), points, points, lowest)
+    return tf.while_loop(unfinished, advance, start, shape_invariants=invariants)[2]

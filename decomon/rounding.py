@@ -1,0 +1,55 @@
+"""Rounding errors of the arithmetic itself.
+
+Bounds are derived in exact arithmetic and computed in floating point.  A bound whose sign decides
+a verdict must not owe that sign to rounding, so a negative bound that is small compared with the
+terms it is a difference of is computed again in double precision.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def gamma(count: int, dtype: Any) -> float:
+    """Bound the relative error of a sum of ``count`` products, in any order of summation.
+
+    ``gamma_n = n u / (1 - n u)`` with unit roundoff ``u`` (Higham 2002, lemma 3.1).
+    """
+    roundoff = float(np.finfo(dtype).eps) / 2
+    if count * roundoff >= 1:
+        raise ValueError(
+            f"No useful error bound exists for so long a sum in {dtype}. Received: count={count}"
+        )
+    return count * roundoff / (1 - count * roundoff)
+
+
+def doubtful(value: NDArray[np.floating], magnitude: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Say which negative values could owe their sign to rounding.
+
+    Parameters
+    ----------
+    value : computed bounds
+    magnitude : sum of the absolute values of the terms whose difference ``value`` is
+
+    Notes
+    -----
+    The threshold is ``sqrt(2 u) * magnitude``.  The errors seen are a small multiple of
+    ``u * magnitude``, so half of all digits are left as a margin; it is a safeguard, not a
+    proof of the error's size.
+    """
+    threshold = np.sqrt(np.finfo(value.dtype).eps) * magnitude
+    return (value < 0) & (value > -threshold)
+
+
+def round_up(value: NDArray[np.floating], dtype: Any) -> NDArray[np.floating]:
+    """Cast to ``dtype`` without ever making a value smaller."""
+    cast = value.astype(dtype)
+    return np.where(cast < value, np.nextafter(cast, dtype(np.inf)), cast)
+
+
+def round_down(value: NDArray[np.floating], dtype: Any) -> NDArray[np.floating]:
+    """Cast to ``dtype`` without ever making a value larger."""
+    return -round_up(-value, dtype)
