@@ -106,7 +106,7 @@ def clone(
     perturbation_domain: type[Domain] | None = None,
     *,
     finetune_steps: int = 20,
-    learning_rate: float = 0.2,
+    learning_rate: float = 0.5,
     dtype: str | None = None,
 ) -> DecomonModel:
     """Make a verifier of a Keras model; the model keeps its variables, name and nodes.
@@ -185,7 +185,7 @@ def convert(
     perturbation_domain: type[Domain] | None = None,
     *,
     finetune_steps: int = 20,
-    learning_rate: float = 0.2,
+    learning_rate: float = 0.5,
     dtype: str | None = None,
 ) -> Verifier:
     """Make the compiled engine alone: domains and rows in, bounds out, all as tensors.

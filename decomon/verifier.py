@@ -64,7 +64,7 @@ class Verifier:
         slopes: SlopeRule,
         *,
         steps: int = 0,
-        learning_rate: float = 0.2,
+        learning_rate: float = 0.5,
         dtype: str = "float32",
     ) -> None:
         self.graph = graph
