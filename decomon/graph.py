@@ -85,15 +85,6 @@ class Graph:
         return tuple(dict.fromkeys(self.nodes[i].inputs[0] for i in self.nonlinear))
 
     @cached_property
-    def curved(self) -> frozenset[int]:
-        """Indices of the nodes that depend on the input through a nonlinear node."""
-        found: set[int] = set()
-        for i, node in enumerate(self.nodes):
-            if isinstance(node.op, NonlinearOp) or found.intersection(node.inputs):
-                found.add(i)
-        return frozenset(found)
-
-    @cached_property
     def exact(self) -> frozenset[int]:
         """Indices of the nodes whose interval arithmetic is exact, so that nothing can improve it.
 
@@ -311,9 +302,8 @@ def _input_dtype(tensor: Any) -> str:
 
 
 def _qualified(operation: Any) -> str:
-    module = (
-        "keras.layers"
-        if type(operation).__module__.startswith("keras.")
-        else type(operation).__module__
-    )
-    return f"{module}.{type(operation).__qualname__}"
+    kind: type[Any] = type(operation)
+    if not kind.__module__.startswith("keras."):
+        return f"{kind.__module__}.{kind.__qualname__}"
+    home = "keras.layers" if isinstance(operation, keras.layers.Layer) else "keras.ops"
+    return f"{home}.{kind.__qualname__}"

@@ -101,14 +101,20 @@ class CrownRule(Rule):
         return frozenset()
 
     def tighten(self, state: State, index: int, interval: Interval) -> Interval:
-        wanted = tf.where(_open(state, index, interval))[:, 0]
-        own = neuron_interval(state, index, interval, self, tf.cast(wanted, tf.int32))
+        unsettled = _open(state, index, interval)
+        wanted = tf.where(tf.reduce_any(flatten(unsettled), axis=0))[:, 0]
+        found = neuron_interval(state, index, interval, self, tf.cast(wanted, tf.int32))
+        # What other samples of the batch needed must not change this sample's bounds.
+        own = Interval(
+            tf.where(unsettled, found.lower, interval.lower),
+            tf.where(unsettled, found.upper, interval.upper),
+        )
         state.unmixed[index] = own
         return interval.intersect(own)
 
 
 def _open(state: State, index: int, interval: Interval) -> Tensor:
-    """Say which flattened neurons some nonlinear op would relax better with a tighter interval."""
+    """Say which neurons some nonlinear op would relax better with a tighter interval."""
     graph = state.graph
     masks = [
         op.unstable(interval)
@@ -118,7 +124,7 @@ def _open(state: State, index: int, interval: Interval) -> Tensor:
     together = masks[0]
     for mask in masks[1:]:
         together = together | mask
-    return tf.reduce_any(flatten(together), axis=0)
+    return together
 
 
 def _join(parts: list[AffineBound]) -> AffineBound:

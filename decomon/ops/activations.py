@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from decomon._backend import keras, tf
 from decomon.ops._base import Op
 from decomon.ops._registry import Call, UnsupportedError, activation, register, register_activation
@@ -53,4 +55,5 @@ def softmax(call: Call) -> Sequence[Op]:
 def _leaky(slope: float) -> Sequence[Op]:
     if slope > 1:
         raise UnsupportedError(f"negative_slope={slope} makes it concave")
-    return [Hinge(slope, 1.0)]
+    # TensorFlow keeps this slope in single precision, whatever the layer computes in.
+    return [Hinge(float(np.float32(slope)), 1.0)]
