@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, final
+from typing import Any, cast, final
 
 from decomon._backend import Shape, Tensor, keras, tf
 from decomon.errors import UnsupportedModelError
@@ -302,7 +302,7 @@ def _input_dtype(tensor: Any) -> str:
 
 
 def _qualified(operation: Any) -> str:
-    kind: type[Any] = type(operation)
+    kind = cast("type[object]", type(operation))
     if not kind.__module__.startswith("keras."):
         return f"{kind.__module__}.{kind.__qualname__}"
     home = "keras.layers" if isinstance(operation, keras.layers.Layer) else "keras.ops"
