@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decomon._backend import keras, tf
-from decomon.inputs import check_points
+from decomon.inputs import as_array, check_points
 from decomon.methods import METHODS as _METHODS
 from decomon.models import DecomonModel, verifier_of
 from decomon.robustness import check_adv_box, get_adv_box
@@ -186,7 +186,7 @@ def _box(
 
 
 def _check_clip(clip: Any) -> tuple[float, float]:
-    values = np.asarray(clip)
+    values = as_array("clip", clip)
     if values.shape != (2,) or values.dtype.kind not in "iuf" or not values[0] < values[1]:
         raise ValueError(
             f"clip must be None or a pair (low, high) with low < high. Received: clip={clip!r}"
@@ -195,7 +195,7 @@ def _check_clip(clip: Any) -> tuple[float, float]:
 
 
 def _check_epsilon(epsilon: Any, batch: int) -> NDArray[np.floating]:
-    values = np.asarray(epsilon)
+    values = as_array("epsilon", epsilon)
     usable = values.dtype.kind in "iuf" and values.shape in ((), (batch,))
     if not usable or not np.isfinite(values).all() or (values < 0).any():
         raise ValueError(

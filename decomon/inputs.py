@@ -81,9 +81,20 @@ def check_boxes(x_min: Any, x_max: Any, shape: Shape) -> Boxes:
     return Boxes(lower, upper)
 
 
+def as_array(name: str, values: Any) -> NDArray[Any]:
+    """Make an array, or say which argument cannot be one."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must be an array: all its rows need the same length. "
+            f"Received: {type(values).__name__} of {len(values)} items that differ in length"
+        ) from error
+
+
 def check_points(name: str, values: Any, shape: Shape) -> NDArray[np.floating]:
     """Return finite points of shape ``(batch, *shape)``; flattened samples are accepted."""
-    array = np.asarray(values)
+    array = as_array(name, values)
     if array.dtype.kind not in "iubf":
         raise ValueError(
             f"{name} must hold real numbers. Received: dtype {array.dtype} of shape {array.shape}"

@@ -11,6 +11,7 @@ from decomon._backend import keras
 from decomon.bounds import Interval
 from decomon.domains import BoxDomain, Domain
 from decomon.graph import Graph, from_keras
+from decomon.inputs import check_count
 from decomon.methods import ALIASES, METHODS, Method
 from decomon.ops._base import SlopeRule
 from decomon.ops.elementwise.slopes import LeftSlope, RightSlope, SameSlope, VolumeSlope
@@ -195,8 +196,8 @@ def convert(
     """
     if finetune not in (False, True):
         raise ValueError(f"finetune must be True or False. Received: finetune={finetune!r}")
-    _check_positive("finetune_steps", finetune_steps)
-    _check_positive("learning_rate", learning_rate)
+    steps = check_count("finetune_steps", finetune_steps)
+    _check_rate(learning_rate)
     if perturbation_domain not in (None, BoxDomain):
         raise ValueError(
             "perturbation_domain must be decomon.domains.BoxDomain (the class) or None. "
@@ -210,7 +211,7 @@ def convert(
         graph,
         chosen,
         slopes,
-        steps=int(finetune_steps) if finetune else 0,
+        steps=steps if finetune else 0,
         learning_rate=float(learning_rate),
         dtype=dtype or graph.dtype,
     )
@@ -230,9 +231,12 @@ def _named(argument: str, name: Any, known: dict[str, Any]) -> Any:
     return known[name]
 
 
-def _check_positive(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-        raise ValueError(f"{name} must be a positive number. Received: {name}={value!r}")
+def _check_rate(value: Any) -> None:
+    rate = float(value) if isinstance(value, (int, float)) else 0.0
+    if isinstance(value, bool) or not 0 < rate < float("inf"):
+        raise ValueError(
+            f"learning_rate must be a positive, finite number. Received: learning_rate={value!r}"
+        )
 
 
 @final

@@ -8,6 +8,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from decomon.inputs import as_array
+
 
 @final
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def margins(source_labels: Any, target_labels: Any, batch: int, n_classes: int) 
 
 def label_mask(name: str, labels: Any, batch: int, n_classes: int) -> NDArray[np.bool_]:
     """Turn labels of any accepted form into a boolean mask ``(batch, n_classes)``."""
-    array = np.asarray(labels)
+    array = as_array(name, labels)
     accepted = (
         f"{name} must be a class index, (batch,) or (batch, k) integer class indices, or a 0/1 "
         f"mask of shape (batch, n_classes) = ({batch}, {n_classes})."

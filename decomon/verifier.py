@@ -128,7 +128,7 @@ class Verifier:
         """Improve the relaxation parameters by projected gradient, keeping the best bounds."""
         best, weights, parameters = self._start(*domain.tensors(), rows)
         moments = self._adam.initial(parameters)
-        for step in range(self.steps):
+        for step in range(self.steps if parameters else 0):
             best, weights, parameters, moments = self._improve(
                 domain.tensors(), rows, best, weights, parameters, moments, tf.constant(step)
             )

@@ -8,7 +8,7 @@ from typing import Any, final
 
 from decomon._backend import Shape, Tensor, keras, tf
 from decomon.ops._base import AffineOp, Op
-from decomon.ops._registry import Call, activation, read, register
+from decomon.ops._registry import Call, UnsupportedError, activation, read, register
 
 
 @final
@@ -63,4 +63,11 @@ class Convolution2D(AffineOp):
 @register(keras.layers.Conv2D)
 def convolution(call: Call) -> Sequence[Op]:
     """Split the layer into its convolution and its activation."""
-    return [Convolution2D(call.layer), *activation(call.layer.activation)]
+    layer = call.layer
+    ambiguous = layer.data_format == "channels_first" and call.output_shape[-1] == layer.filters
+    if layer.bias is not None and ambiguous:
+        raise UnsupportedError(
+            f"its bias has as many entries as its output is wide ({layer.filters}), and with "
+            "channels first, Keras on TensorFlow then adds it along the width, not the channels"
+        )
+    return [Convolution2D(layer), *activation(layer.activation)]
