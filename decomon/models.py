@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any, final
+from types import FunctionType
+from typing import Any, cast, final
 from weakref import WeakKeyDictionary
 
 from decomon._backend import keras
@@ -240,34 +241,65 @@ def _check_rate(value: Any) -> None:
 
 
 @final
-class _Cache:
-    """Converted Keras models.  Entries vanish with their models, and when the layers change."""
+@dataclass(frozen=True, eq=False)
+class _Fingerprint:
+    """What a conversion depends on, apart from the values of variables.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entries: WeakKeyDictionary[Any, tuple[list[Any], Verifier]] = WeakKeyDictionary()
+    It keeps the layers alive, so that the identity of one of them cannot be used again.
+    """
 
-    def verifier(self, model: Any) -> Verifier:
-        if not isinstance(model, keras.Model):
-            return convert(model)  # raises the error that says what was received
-        layers = _all_layers(model)
-        with self._lock:
-            known = self._entries.get(model)
-            # The entry keeps the layers alive, so an identity cannot have been used again.
-            if known is None or [id(i) for i in known[0]] != [id(i) for i in layers]:
-                known = (layers, convert(model))
-                self._entries[model] = known
-            return known[1]
+    layers: tuple[Any, ...]
+    settings: tuple[tuple[Any, ...], ...]
+
+    def same(self, other: _Fingerprint) -> bool:
+        """Say whether a conversion of one is a conversion of the other."""
+        ours, theirs = (tuple(map(id, print_.layers)) for print_ in (self, other))
+        return ours == theirs and self.settings == other.settings
 
 
-def _all_layers(model: Any) -> list[Any]:
+def _fingerprint(model: Any) -> _Fingerprint:
+    layers = _all_layers(model)
+    return _Fingerprint(layers, tuple(_settings(layer) for layer in layers))
+
+
+def _all_layers(model: Any) -> tuple[Any, ...]:
     """Return the layers of a model and of the models inside it."""
     found: list[Any] = []
     for layer in model.layers:
         found.append(layer)
         if isinstance(layer, keras.Model):
             found.extend(_all_layers(layer))
-    return found
+    return tuple(found)
+
+
+def _settings(layer: Any) -> tuple[Any, ...]:
+    """Return the public attributes of a layer that say what it computes."""
+    plain = (bool, int, float, str, FunctionType, keras.layers.Layer)
+    return tuple(
+        (name, value)
+        for name, value in cast("dict[str, Any]", vars(layer)).items()
+        if not name.startswith("_") and isinstance(value, plain)
+    )
+
+
+@final
+class _Cache:
+    """Converted Keras models.  Entries vanish with their models, and when the layers change."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._entries: WeakKeyDictionary[Any, tuple[_Fingerprint, Verifier]] = WeakKeyDictionary()
+
+    def verifier(self, model: Any) -> Verifier:
+        if not isinstance(model, keras.Model):
+            return convert(model)  # raises the error that says what was received
+        now = _fingerprint(model)
+        with self._lock:
+            known = self._entries.get(model)
+            if known is None or not known[0].same(now):
+                known = (now, convert(model))
+                self._entries[model] = known
+            return known[1]
 
 
 _CACHE = _Cache()

@@ -74,13 +74,13 @@ class Verifier:
         self._slopes = slopes
         self._learning_rate = learning_rate
         self._adam = Adam(learning_rate)
-        self._pairs: tuple[tuple[int, int], ...] | None = None
+        self._pairs: tuple[tuple[int, int], ...] = ()
+        self._improve: Any = None  # compiled once the parameters are known
         self.row_limit, self.sample_limit = self._limits()
         point = tf.TensorSpec([None, *graph.input_shape], self.dtype)
         rows = tf.TensorSpec([None, None, *graph.output_shape], self.dtype)
         self._bounds = _compile(self._trace_bounds, input_signature=[point, point, rows])
         self._start = _compile(self._trace_start, input_signature=[point, point, rows])
-        self._improve = _compile(self._trace_improve, reduce_retracing=True)
         self.logits = _compile(graph, input_signature=[point])
         points = tf.TensorSpec([None, None, *graph.input_shape], self.dtype)
         self.climb = _compile(self._trace_climb, input_signature=[point, point, points, rows])
@@ -115,24 +115,40 @@ class Verifier:
     @property
     def trace_count(self) -> int:
         """How often anything was traced; constant once every kind of question was asked."""
-        compiled = (
-            self._bounds,
-            self._start,
-            self._improve,
-            self.logits,
-            self.climb,
-        )
-        return sum(function.experimental_get_tracing_count() for function in compiled)
+        compiled = (self._bounds, self._start, self.logits, self.climb, self._intervals)
+        optional = () if self._improve is None else (self._improve,)
+        return sum(function.experimental_get_tracing_count() for function in compiled + optional)
 
     def _optimise(self, domain: Domain, rows: Tensor) -> Bounds:
         """Improve the relaxation parameters by projected gradient, keeping the best bounds."""
         best, weights, parameters = self._start(*domain.tensors(), rows)
+        if self._improve is None:
+            self._improve = _compile(self._trace_improve, input_signature=self._state_signature())
         moments = self._adam.initial(parameters)
         for step in range(self.steps if parameters else 0):
             best, weights, parameters, moments = self._improve(
                 domain.tensors(), rows, best, weights, parameters, moments, tf.constant(step)
             )
         return Bounds(best, weights)
+
+    def _state_signature(self) -> list[Any]:
+        """Return the signature of one step of the optimisation, free in batch and rows."""
+        graph = self.graph
+
+        def free(shape: tuple[int, ...]) -> Tensor:
+            return tf.TensorSpec([None, None, *shape], self.dtype)
+
+        point = tf.TensorSpec([None, *graph.input_shape], self.dtype)
+        parameters = tuple(free(graph.nodes[index].shape) for _, index in self._pairs)
+        return [
+            (point, point),
+            free(graph.output_shape),
+            free(()),
+            free(graph.input_shape),
+            parameters,
+            (parameters, parameters),
+            tf.TensorSpec([], tf.int32),
+        ]
 
     def _state(self, domain: Domain, parameters: Parameters) -> State:
         state = State(self.graph, domain, self.method, self._slopes, parameters, self.row_limit)
@@ -195,7 +211,7 @@ class Verifier:
         moments: tuple[tuple[Tensor, ...], tuple[Tensor, ...]],
         step: Tensor,
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...], tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]:
-        pairs = self._pairs or ()
+        pairs = self._pairs
         with tf.GradientTape() as tape:
             tape.watch(parameters)
             state = self._state(BoxDomain(*corners), dict(zip(pairs, parameters, strict=True)))
