@@ -45,10 +45,11 @@ class Lines:
 
     ``lower_slope * z + lower_offset <= f(z) <= upper_slope * z + upper_offset``, each of shape
     ``(batch, 1 or spec, *node shape)``: an optimised relaxation has its own lines per spec row.
+    ``lower_offset`` is None if all lower lines pass through the origin.
     """
 
     lower_slope: Tensor
-    lower_offset: Tensor
+    lower_offset: Tensor | None
     upper_slope: Tensor
     upper_offset: Tensor
 

@@ -27,7 +27,7 @@ from decomon.ops._base import SlopeRule
 _ROW_BYTES = 64 * 2**20
 _BATCH_BYTES = 512 * 2**20
 # What the gradient keeps of one substitution, in tensors of the size of the largest coefficients.
-_TAPE_FACTOR = 8
+_TAPE_FACTOR = 2
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,12 @@ def _step(
 def through_lines(rows: Tensor, lines: Lines) -> tuple[Tensor, Tensor]:
     """Replace an elementwise function by its lines; return new rows and what is added."""
     positive = tf.nn.relu(rows)
-    negative = rows - positive
-    sent = positive * lines.upper_slope + negative * lines.lower_slope
-    return sent, _dot(positive, lines.upper_offset) + _dot(negative, lines.lower_offset)
+    # Positive rows take the upper line, others the lower one, in as few passes as possible.
+    sent = rows * lines.lower_slope + positive * (lines.upper_slope - lines.lower_slope)
+    offset = _dot(positive, lines.upper_offset)
+    if lines.lower_offset is not None:
+        offset = offset + _dot(rows - positive, lines.lower_offset)
+    return sent, offset
 
 
 def _through_transpose(op: AffineOp, rows: Tensor, shapes: list[Shape]) -> tuple[Tensor, ...]:

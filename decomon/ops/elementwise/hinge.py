@@ -77,10 +77,9 @@ class Hinge(NonlinearOp):
         piece = tf.where(
             lower >= 0, self.right * tf.ones_like(lower), self.left * tf.ones_like(lower)
         )[:, None]
-        zero = tf.zeros_like(piece)
         return Lines(
             lower_slope=tf.where(inside, parameter, piece),
-            lower_offset=zero,
+            lower_offset=None,
             upper_slope=tf.where(inside, slope[:, None], piece),
-            upper_offset=tf.where(inside, offset[:, None], zero),
+            upper_offset=tf.where(inside, offset[:, None], tf.zeros_like(piece)),
         )
