@@ -293,7 +293,7 @@ def _compute_dtype(operation: Any) -> str:
     dtype = operation.compute_dtype if isinstance(operation, keras.layers.Layer) else "float32"
     if dtype not in ("float32", "float64"):
         raise UnsupportedError(f"it computes in {dtype}; bounds are for float32 and float64")
-    activation = getattr(operation, "activation", None)
+    activation: Any = getattr(operation, "activation", None)
     if isinstance(activation, keras.layers.Layer) and activation.compute_dtype != dtype:
         raise UnsupportedError(
             f"it computes in {dtype}, but its activation in {activation.compute_dtype}"
