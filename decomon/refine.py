@@ -125,7 +125,8 @@ def _evaluate(
     weights = bounds.weights.numpy().reshape(*upper.shape, -1)
     importance = worst(upper)
     widths = domain.widths().numpy()
-    scores = np.einsum("bs,bsn->bn", importance, np.abs(weights)) * widths
+    with np.errstate(invalid="ignore", over="ignore"):  # scores only choose where to cut
+        scores = np.nan_to_num(np.einsum("bs,bsn->bn", importance, np.abs(weights)) * widths)
     direction = np.take_along_axis(weights, importance.argmax(axis=1)[:, None, None], axis=1)[:, 0]
     return Leaves(
         domain.x_min.numpy()[:, None],

@@ -1,0 +1,203 @@
+"""The report of ``decomon certify`` in its three formats."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from decomon_widgets._commands import version
+from decomon_widgets.verdicts import MISCLASSIFIED, NON_ROBUST, ROBUST, UNKNOWN, VERDICTS
+
+if TYPE_CHECKING:
+    from decomon.certify import Certificate
+
+Format = Literal["table", "json", "csv"]
+
+# The verdicts that certification gives, in the order of the summary.
+_VERDICTS: Final = (ROBUST, UNKNOWN, NON_ROBUST, MISCLASSIFIED)
+_COLUMNS: Final = (
+    "index",
+    "label",
+    "predicted",
+    "verdict",
+    "lower",
+    "upper",
+    "counterexample_class",
+    "reason",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known about one sample.
+
+    Parameters
+    ----------
+    index : int
+        Its position in the data.
+    label, predicted : int
+        Its class by the data, and by the model.
+    verdict : str
+        Value of `decomon.certify.Verdict`.
+    lower, upper : float or None
+        Bounds of the largest margin over the domain; None where there is none.
+    counterexample_class : int or None
+        What the model says about the counterexample, if there is one.
+    reason : str
+        Why the verdict is unknown.
+    """
+
+    index: int
+    label: int
+    predicted: int
+    verdict: str
+    lower: float | None
+    upper: float | None
+    counterexample_class: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The results, and how they were obtained.
+
+    Parameters
+    ----------
+    certificates : tuple[Certificate, ...]
+        One for each batch.
+    labels : np.ndarray
+        Classes by the data, shape ``(n,)``.
+    seconds : float
+        Time for all batches, without loading.
+    interrupted : bool
+        Whether the user stopped the run, so later samples are missing.
+    model, data, method, finetune, n_sub_boxes, epsilon, clip, dtype, final_activation_removed
+        Where the results come from.
+    """
+
+    certificates: tuple[Certificate, ...]
+    labels: np.ndarray
+    seconds: float
+    interrupted: bool
+    model: str
+    data: str
+    method: str
+    finetune: bool
+    n_sub_boxes: int
+    epsilon: float
+    clip: tuple[float, float] | None
+    dtype: str
+    final_activation_removed: str | None
+
+    def rows(self) -> Iterator[Row]:
+        """The samples in the order of the data."""
+        index = 0
+        for certificate in self.certificates:
+            for i, verdict in enumerate(certificate.verdicts):
+                found = verdict == NON_ROBUST
+                yield Row(
+                    index=index,
+                    label=int(self.labels[index]),
+                    predicted=int(certificate.predicted[i]),
+                    verdict=verdict.value,
+                    lower=_finite(certificate.lower[i]),
+                    upper=_finite(certificate.upper[i]),
+                    counterexample_class=int(certificate.predicted_points[i]) if found else None,
+                    reason=certificate.reasons[i],
+                )
+                index += 1
+
+    def counts(self) -> dict[str, int]:
+        """How often each verdict was given."""
+        given = Counter(row.verdict for row in self.rows())
+        return {verdict: given[verdict] for verdict in _VERDICTS}
+
+    def summary_line(self) -> str:
+        """The result in one line for people."""
+        parts = [f"{count} {VERDICTS[verdict].plural}" for verdict, count in self.counts().items()]
+        tuned = ", finetuned" if self.finetune else ""
+        boxes = f", {self.n_sub_boxes} sub-boxes" if self.n_sub_boxes > 1 else ""
+        return (
+            f"{len(self.labels)} samples: {', '.join(parts)}; {self.seconds:.1f} s "
+            f"({self.method}{tuned}{boxes}, epsilon {self.epsilon:g})"
+            + (" - interrupted" if self.interrupted else "")
+        )
+
+
+def write(report: Report, style: Format) -> None:
+    """Print the report on standard output; in CSV, the summary goes to standard error."""
+    if style == "json":
+        print(_json(report))
+    elif style == "csv":
+        print(_csv(report), end="")
+        print(report.summary_line(), file=sys.stderr)
+    else:
+        print(_table(report))
+    sys.stdout.flush()
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _json(report: Report) -> str:
+    content = {
+        "decomon": version(),
+        "model": report.model,
+        "data": report.data,
+        "method": report.method,
+        "finetune": report.finetune,
+        "n_sub_boxes": report.n_sub_boxes,
+        "norm": "inf",
+        "epsilon": report.epsilon,
+        "clip": report.clip,
+        "dtype": report.dtype,
+        "final_activation_removed": report.final_activation_removed,
+        "samples": [{name: getattr(row, name) for name in _COLUMNS} for row in report.rows()],
+        "summary": {
+            **report.counts(),
+            "total": len(report.labels),
+            "seconds": round(report.seconds, 3),
+            "interrupted": report.interrupted,
+        },
+    }
+    return json.dumps(content, indent=2, allow_nan=False)
+
+
+def _csv(report: Report) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for row in report.rows():
+        values = (getattr(row, name) for name in _COLUMNS)
+        writer.writerow("" if value is None else value for value in values)
+    return text.getvalue()
+
+
+def _table(report: Report) -> str:
+    lines = [f"{'sample':>6}  {'label':>5}  {'predicted':>9}  {'verdict':<13}  largest margin"]
+    for row in report.rows():
+        bounds = " ... ".join(
+            "?" if end is None else f"{end:+.4f}" for end in (row.lower, row.upper)
+        )
+        details = [bounds]
+        if row.counterexample_class is not None:
+            details.append(f"found: classified as {row.counterexample_class}")
+        # That the margin may be on either side of zero is what the two bounds say already.
+        if row.reason and not (row.lower or 0) <= 0 <= (row.upper or 0):
+            details.append(row.reason)
+        verdict = VERDICTS[row.verdict].plural
+        lines.append(
+            f"{row.index:>6}  {row.label:>5}  {row.predicted:>9}  {verdict:<13}  "
+            + "; ".join(details)
+        )
+    return "\n".join([*lines, "", report.summary_line()])

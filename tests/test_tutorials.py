@@ -1,0 +1,72 @@
+"""Every tutorial is executed from top to bottom, without an internet connection."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "tutorials").glob("*.ipynb"))
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def test_there_are_tutorials() -> None:
+    assert "tutorial3_adversarial_attack.ipynb" in {path.name for path in NOTEBOOKS}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_is_committed_clean(path: Path) -> None:
+    notebook = read(path)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            assert cell.outputs == []
+            assert cell.execution_count is None
+
+
+def execute(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> nbformat.NotebookNode:
+    """Run a copy of the notebook on the code of this checkout; an error in a cell is raised."""
+    # The kernel of this environment, whatever the user has installed elsewhere.
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
+    copy = Path(shutil.copy(path, folder))
+    notebook = read(copy)
+    client = nbclient.NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(folder)}},
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "KERAS_HOME": str(folder / "keras"),
+        # Nobody listens on this port, so every download fails at once.
+        "https_proxy": "http://127.0.0.1:9",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    }
+    client.execute(env=environment)
+    return notebook
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = execute(path, tmp_path, monkeypatch)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error"]
+    # Warnings and messages of libraries have no place in a tutorial.
+    assert not [o.text for o in outputs if o.output_type == "stream" and o.name == "stderr"]
+    data = [output.data for output in outputs if "data" in output]
+    assert any("image/png" in d for d in data)
+    assert any(WIDGET_VIEW in d for d in data)
