@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from types import TracebackType
 from typing import Final, Self
 
-_WIDTH: Final = 30
-# Seconds: a run that is over sooner needs no bar, and a log file no line more often than that.
+# rich comes with Keras, which draws its own tables with it.
+import rich.progress
+from rich.console import Console
+
+# Seconds: a run that is over sooner needs no bar.
 _QUIET_START: Final = 1.0
-_LOG_INTERVAL: Final = 10.0
 
 
 class Progress:
-    """A bar on a terminal, a line now and then in a log file; nothing for a short run.
+    """A bar on a terminal, its last state in a log file; nothing for a short run.
 
     Parameters
     ----------
@@ -25,9 +26,21 @@ class Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._start = time.monotonic()
-        self._first: tuple[float, int] | None = None
-        self._next = self._start + _QUIET_START
-        self._drawn = False
+        self._shown = False
+        console = Console(stderr=True)
+        self._bar = rich.progress.Progress(
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TextColumn("samples"),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("left:"),
+            rich.progress.TimeRemainingColumn(),
+            console=console,
+            transient=console.is_terminal,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._bar.add_task("certify", total=total)
 
     def __enter__(self) -> Self:
         return self
@@ -38,27 +51,13 @@ class Progress:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._drawn and sys.stderr.isatty():
-            # The bar has done its work: the line is cleared.
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        if self._shown:
+            self._bar.stop()
 
     def update(self, done: int) -> None:
         """Show that `done` samples are finished."""
-        now = time.monotonic()
-        # The first batch also compiles, so the speed is measured from its end on.
-        self._first = self._first or (now, done)
-        if now < self._next or done == self._total:
-            return
-        text = f"{done}/{self._total} samples, {now - self._start:.0f} s"
-        first_time, first_done = self._first
-        if done > first_done:
-            left = (now - first_time) * (self._total - done) / (done - first_done)
-            text += f", about {left:.0f} s left"
-        if sys.stderr.isatty():
-            filled = _WIDTH * done // self._total
-            bar = "█" * filled + "░" * (_WIDTH - filled)
-            print(f"\r\x1b[K{bar} {text}", end="", file=sys.stderr, flush=True)
-        else:
-            print(text, file=sys.stderr, flush=True)
-            self._next = now + _LOG_INTERVAL
-        self._drawn = True
+        self._bar.update(self._task, completed=done)
+        late = time.monotonic() - self._start >= _QUIET_START
+        if late and not self._shown and done < self._total:
+            self._bar.start()
+            self._shown = True
