@@ -14,6 +14,7 @@ from decomon.refine import Leaves
 from decomon.specs import Margins
 from decomon.verifier import Verifier, as_tensor
 
+_CORNERS = 32
 _TARGETS = 3
 _RANDOM_STARTS = 2
 
@@ -38,19 +39,23 @@ def attack(
 ) -> Found:
     """Search each box for the point with the largest margin.
 
-    Candidates are the maximisers of the affine lower and upper bounds of every margin, the centre,
-    random points and, if the box was split, the maximisers on its pieces.  The best of them are
-    improved by projected gradient ascent (Madry et al. 2018) on the most promising margins.  As
-    the maximiser of every affine lower bound is among the candidates, the margin returned is
-    never below what that bound proves.
+    Candidates are the maximisers of the affine lower and upper bounds of the most promising
+    margins (all of them, up to 32 a sample), the centre, random points and, if the box was split,
+    the maximisers on its pieces.  The best of them are improved by projected gradient ascent
+    (Madry et al. 2018).  As maximisers of affine lower bounds are among the candidates, the
+    margin returned is never below what those bounds prove.
     """
     domain = boxes.nearest(verifier)
     rows = as_tensor(margins.rows, verifier.dtype)
     both = verifier.quick_bounds(boxes.outer(verifier), tf.concat([rows, -rows], axis=1))
-    upper_weights, lower_weights = tf.split(both.weights, 2, axis=1)
+    known = check_bounds(both.upper.numpy(), first)
+    upper = np.where(margins.valid, known[:, : margins.valid.shape[1]], -np.inf)
+    promising = np.argsort(-upper, axis=1, kind="stable")[:, :_CORNERS]
     starts = [
-        domain.maximizer(upper_weights),
-        domain.maximizer(-lower_weights),
+        *(
+            domain.maximizer(tf.gather(weights, promising, batch_dims=1))
+            for weights in _upper_and_lower(both.weights)
+        ),
         domain.interval().center[:, None],
         domain.sample(_RANDOM_STARTS, seed=0),
     ]
@@ -59,18 +64,18 @@ def attack(
             leaves.weights.reshape(leaves.x_min.shape) >= 0, leaves.x_max, leaves.x_min
         )
         starts.append(domain.project(as_tensor(corners, verifier.dtype)))
-    known = check_bounds(both.upper.numpy(), first)
-    upper = np.where(margins.valid, known[:, : margins.valid.shape[1]], -np.inf)
     candidates = tf.concat(starts, axis=1)
-    count = min(_TARGETS, upper.shape[1])
-    promising = np.argsort(-upper, axis=1, kind="stable")[:, :count]
-    chosen_rows = as_tensor(
-        np.take_along_axis(margins.rows, promising[:, :, None], axis=1), verifier.dtype
-    )
+    chosen_rows = tf.gather(rows, promising[:, :_TARGETS], batch_dims=1)
     begin = _best_start(verifier, candidates, chosen_rows)
     climbed = verifier.climb(*domain.tensors(), begin, chosen_rows)
     candidates = tf.concat([candidates, climbed], axis=1)
     return _best(verifier, boxes, margins, candidates, first)
+
+
+def _upper_and_lower(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the coefficients of the upper and of the lower bound of each row."""
+    upper, negated = tf.split(weights, 2, axis=1)
+    return upper, -negated
 
 
 def _logits(verifier: Verifier, points: Tensor) -> Tensor:

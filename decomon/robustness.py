@@ -18,6 +18,9 @@ from decomon.verifier import Verifier, as_tensor
 
 Array = NDArray[np.floating]
 
+_LEAF_BYTES = 256 * 2**20
+_ARRAYS_PER_LEAF = 8  # four that are kept, and their copies when a leaf is added
+
 
 class Range(NamedTuple):
     """Bounds of the outputs, both of shape ``(batch, *output_shape)``."""
@@ -77,7 +80,7 @@ def get_adv_box(
     n_sub_boxes = check_count("n_sub_boxes", n_sub_boxes)
     batch_size = check_count("batch_size", batch_size, minus_one=True)
     results: list[Array] = [np.zeros(0, verifier.dtype.as_numpy_dtype)]
-    for part in batches(len(boxes), batch_size, verifier.sample_limit):
+    for part in batches(len(boxes), batch_size, _limit(verifier, n_sub_boxes)):
         results.append(_margin_bounds(verifier, boxes[part], asked[part], n_sub_boxes, part.start))
     return np.concatenate(results)
 
@@ -170,7 +173,7 @@ def check_adv_box(
     batch_size = check_count("batch_size", batch_size, minus_one=True)
     values: list[Array] = [np.zeros(0)]
     points: list[Array] = [np.zeros((0, *verifier.graph.input_shape), boxes.x_min.dtype)]
-    for part in batches(len(boxes), batch_size, verifier.sample_limit):
+    for part in batches(len(boxes), batch_size, _limit(verifier, n_sub_boxes)):
         leaves = None
         if n_sub_boxes > 1:
             # Starting points need no optimised bounds.
@@ -234,6 +237,12 @@ def get_lower_box(
     return -negated.reshape(len(negated), *verifier.graph.output_shape)
 
 
+def _limit(verifier: Verifier, n_sub_boxes: int) -> int:
+    """Return how many samples to treat at once, given what their leaves keep in memory."""
+    leaf = _ARRAYS_PER_LEAF * verifier.graph.nodes[0].size * verifier.dtype.size
+    return max(1, min(verifier.sample_limit, _LEAF_BYTES // (leaf * n_sub_boxes)))
+
+
 def _prepare(
     model: Any, x_min: Any, x_max: Any, source_labels: Any, target_labels: Any
 ) -> tuple[Verifier, Boxes, Margins]:
@@ -267,7 +276,7 @@ def _bound_outputs(
     eye = np.eye(graph.nodes[-1].size)
     rows = np.concatenate([sign * eye for sign in signs]).reshape(1, -1, *graph.output_shape)
     results: list[Array] = [np.zeros((0, rows.shape[1]), verifier.dtype.as_numpy_dtype)]
-    for part in batches(len(boxes), batch_size, verifier.sample_limit):
+    for part in batches(len(boxes), batch_size, _limit(verifier, n_sub_boxes)):
         columns = [
             split_boxes(
                 verifier.bounds,
