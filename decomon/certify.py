@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decomon._backend import keras, tf
+from decomon.graph import call_keras
 from decomon.inputs import as_array, check_points
 from decomon.methods import METHODS as _METHODS
 from decomon.models import DecomonModel, verifier_of
@@ -138,7 +139,7 @@ def predict(model: Any, points: NDArray[np.floating]) -> NDArray[np.intp]:
     if not isinstance(network, keras.Model):
         raise TypeError(f"Expected a keras.Model or a DecomonModel. Received: {type(network)}")
     outputs = [
-        np.asarray(network(tf.constant(points[i : i + 256]), training=False))
+        np.asarray(call_keras(network, tf.constant(points[i : i + 256])))
         for i in range(0, len(points), 256)
     ]
     if not outputs:

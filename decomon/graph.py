@@ -151,6 +151,13 @@ def from_keras(model: Any) -> Graph:
     return replace(builder.finish(end), input_dtype=_input_dtype(function.inputs[0]))
 
 
+def call_keras(model: Any, x: Tensor) -> Tensor:
+    """Run the real model; it may want its only input, and give its only output, in a container."""
+    structure = _function(model)._inputs_struct
+    outputs = model(keras.tree.pack_sequence_as(structure, [x]), training=False)
+    return keras.tree.flatten(outputs)[0]
+
+
 def _function(model: Any) -> Any:
     """Return the op graph inside a model."""
     if isinstance(model, keras.Sequential):

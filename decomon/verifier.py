@@ -24,8 +24,10 @@ from decomon.methods.propagation import Method, Parameters, State
 from decomon.methods.rules import CrownRule, IntervalRule
 from decomon.ops._base import SlopeRule
 
+_PARAMETER_BYTES = 8 * 2**20
 _ROW_BYTES = 64 * 2**20
 _BATCH_BYTES = 512 * 2**20
+_INNER_WEIGHT = 1e-3
 # What the gradient keeps of one substitution, in tensors of the size of the largest coefficients.
 _TAPE_FACTOR = 2
 
@@ -69,12 +71,15 @@ class Verifier:
     ) -> None:
         self.graph = graph
         self.method = method
-        self.steps = steps
+        # Interval arithmetic has nothing to optimise.
+        self.steps = 0 if isinstance(method.final, IntervalRule) else steps
         self.dtype = tf.as_dtype(dtype)
         self._slopes = slopes
         self._learning_rate = learning_rate
         self._adam = Adam(learning_rate)
-        self._pairs: tuple[tuple[int, int], ...] = ()
+        # The relaxations that are optimised, and how many sets of parameters each of them has;
+        # known once the first bounds are traced.
+        self._pairs: dict[tuple[int, int], int | None] = {}
         self._improve: Any = None  # compiled once the parameters are known
         self.row_limit, self.sample_limit = self._limits()
         point = tf.TensorSpec([None, *graph.input_shape], self.dtype)
@@ -139,7 +144,10 @@ class Verifier:
             return tf.TensorSpec([None, None, *shape], self.dtype)
 
         point = tf.TensorSpec([None, *graph.input_shape], self.dtype)
-        parameters = tuple(free(graph.nodes[index].shape) for _, index in self._pairs)
+        parameters = tuple(
+            tf.TensorSpec([None, sets, *graph.nodes[index].shape], self.dtype)
+            for (_, index), sets in self._pairs.items()
+        )
         return [
             (point, point),
             free(graph.output_shape),
@@ -167,6 +175,16 @@ class Verifier:
         affine = state.bound(output, rows, self.method.final)
         return tf.minimum(state.concretize(affine), plain), affine
 
+    def _objective(self, state: State, affine: AffineBound) -> Tensor:
+        """Return what the optimisation lowers: the method's own bounds.
+
+        Where interval arithmetic is tighter, the result does not depend on them, so nothing would
+        ever improve them; therefore neither the final bounds nor the inner ones, which have
+        a little weight, are intersected with it here.
+        """
+        final = tf.reduce_sum(state.concretize(affine))
+        return final + _INNER_WEIGHT * state.inner_width()
+
     def _trace_bounds(self, x_min: Tensor, x_max: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         upper, affine = self._final(self._state(BoxDomain(x_min, x_max), {}), rows)
         return upper, self._spread(affine.weights, upper)
@@ -191,14 +209,14 @@ class Verifier:
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         state = self._state(BoxDomain(x_min, x_max), {})
         upper, affine = self._final(state, rows)
-        self._pairs = tuple(state.relaxations)
+        self._pairs = {pair: self._sets(*pair) for pair in state.relaxations}
         parameters: list[Tensor] = []
-        for start, index in self._pairs:
+        for (_, index), sets in self._pairs.items():
             initial = state.initial(index)
-            if start == self.graph.output:  # one set of parameters for every row asked for
-                ones = [1] * (len(initial.shape) - 2)
-                initial = tf.tile(initial, tf.concat([[1, tf.shape(rows)[1]], ones], axis=0))
-            parameters.append(initial)
+            ones = [1] * (len(initial.shape) - 2)
+            parameters.append(
+                tf.tile(initial, [1, tf.shape(rows)[1] if sets is None else sets, *ones])
+            )
         return upper, self._spread(affine.weights, upper), tuple(parameters)
 
     def _trace_improve(
@@ -216,8 +234,12 @@ class Verifier:
             tape.watch(parameters)
             state = self._state(BoxDomain(*corners), dict(zip(pairs, parameters, strict=True)))
             upper, affine = self._final(state, rows)
-        gradients = tape.gradient(
-            upper, parameters, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            objective = self._objective(state, affine)
+        gradients = tuple(
+            tf.convert_to_tensor(gradient)
+            for gradient in tape.gradient(
+                objective, parameters, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
         )
         better = upper < best  # false for NaN, so a bad step is dropped
         best = tf.where(better, upper, best)
@@ -230,6 +252,17 @@ class Verifier:
         )
         return best, weights, projected, moments
 
+    def _sets(self, start: int, index: int) -> int | None:
+        """Return how many sets of parameters a relaxation has, None for one per row asked for.
+
+        Every neuron of an inner node has its own, for either side, if memory allows.
+        """
+        nodes = self.graph.nodes
+        if start == self.graph.output:
+            return None
+        own = 2 * nodes[start].size
+        return own if own * nodes[index].size * self.dtype.size <= _PARAMETER_BYTES else 1
+
     def _limits(self) -> tuple[int, int]:
         """Return how many rows and how many samples to treat at once, from a memory budget."""
         graph, item = self.graph, self.dtype.size
@@ -240,7 +273,16 @@ class Verifier:
         stored = sum(relaxed) * graph.nodes[0].size
         sample = 2 * item * (row_limit * widest + stored)
         if self.steps:
-            sample = 2 * item * _TAPE_FACTOR * (max(1, sum(relaxed)) * widest + stored)
+            inner = [i for i in graph.relaxed if i not in graph.exact]
+            sets = [
+                (self._sets(start, index) or 0) * graph.nodes[index].size
+                for start in inner
+                for index in graph.nonlinear
+                if index < start
+            ]
+            # Gradients and both moments are as large as the parameters themselves.
+            kept = _TAPE_FACTOR * (max(1, sum(relaxed)) * widest + stored)
+            sample = 2 * item * (kept + 2 * sum(sets))
         return int(row_limit), int(max(1, _BATCH_BYTES // sample))
 
 

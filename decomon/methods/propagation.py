@@ -90,15 +90,21 @@ class State:
             finite = finite & tf.reduce_all(both == 0, axis=1)
         return tf.where(finite[:, None], values, tf.constant(float("nan"), values.dtype))
 
-    def lines(self, start: int, index: int) -> Lines:
-        """Relax nonlinear node ``index`` for the substitution that starts at ``start``."""
+    def lines(self, start: int, index: int, neurons: Tensor | None = None) -> Lines:
+        """Relax nonlinear node ``index`` for the substitution that starts at ``start``.
+
+        ``neurons`` are the positions of the neurons of ``start`` that are bounded, from both
+        sides; parameters are then either shared by all of them or one per neuron and side.
+        """
         op = self._nonlinear(index)
         interval = self.intervals[self.graph.nodes[index].inputs[0]]
         self.relaxations[start, index] = None
-        if (start, index) in self.parameters:
-            parameter = op.project(self.parameters[start, index])
-        else:
-            parameter = self.initial(index)
+        if (start, index) not in self.parameters:
+            return op.relax(interval, self.initial(index))
+        parameter = op.project(self.parameters[start, index])
+        if neurons is not None and parameter.shape[1] != 1:
+            both = tf.concat([neurons, neurons + self.graph.nodes[start].size], axis=0)
+            parameter = tf.gather(parameter, both, axis=1)
         return op.relax(interval, parameter)
 
     def initial(self, index: int) -> Tensor:
@@ -106,6 +112,11 @@ class State:
         source = self.graph.nodes[index].inputs[0]
         interval = self.unmixed.get(source, self.intervals[source])
         return self._nonlinear(index).initial(interval, self.slopes)[:, None]
+
+    def inner_width(self) -> Tensor:
+        """Return the total width of the inner nodes' own intervals, before any intersection."""
+        widths = [tf.reduce_sum(i.upper - i.lower) for i in self.unmixed.values()]
+        return tf.add_n(widths) if widths else tf.zeros([], self.intervals[0].lower.dtype)
 
     def project(self, index: int, parameter: Tensor) -> Tensor:
         """Return the nearest admissible parameter of a nonlinear node."""
@@ -117,17 +128,23 @@ class State:
             raise TypeError(f"Node {index} is not nonlinear: {op!r}")
         return op
 
-    def bound(
-        self, start: int, rows: Tensor, rule: Rule, *, two_sided: bool = False
-    ) -> AffineBound:
+    def bound(self, start: int, rows: Tensor, rule: Rule) -> AffineBound:
         """Bound ``rows . z_start`` from above by a function that is affine in the input."""
+        done = substitute(
+            self.graph, start, rows, lambda index: self.lines(start, index), rule.ends(self)
+        )
+        return self._close(done)
+
+    def bound_neurons(self, start: int, neurons: Tensor, rule: Rule) -> AffineBound:
+        """Bound neurons of a node, and, stacked below, their negatives, from above."""
+        shape = self.graph.nodes[start].shape
         done = substitute(
             self.graph,
             start,
-            rows,
-            lambda index: self.lines(start, index),
+            unit_rows(neurons, shape, self.intervals[0].lower.dtype),
+            lambda index: self.lines(start, index, neurons),
             rule.ends(self),
-            two_sided=two_sided,
+            two_sided=True,
         )
         return self._close(done)
 
@@ -206,17 +223,15 @@ def neuron_interval(
     -----
     Positions are taken ``row_limit`` at a time, so memory does not grow with the layer's width.
     """
-    shape = state.graph.nodes[index].shape
     lower, upper = flatten(interval.lower), flatten(interval.upper)
     total, limit = tf.shape(wanted)[0], state.row_limit
-    dtype = lower.dtype
 
     def unfinished(begin: Tensor, *_: Tensor) -> Tensor:
         return begin < total
 
     def update(begin: Tensor, lowers: Tensor, uppers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         taken = wanted[begin : begin + limit]
-        bound = state.bound(index, unit_rows(taken, shape, dtype), rule, two_sided=True)
+        bound = state.bound_neurons(index, taken, rule)
         new_upper, negated = tf.split(state.concretize(bound), 2, axis=1)
         where = taken[:, None]
         lowers = tf.tensor_scatter_nd_update(lowers, where, -tf.transpose(negated))

@@ -14,7 +14,6 @@ from decomon.methods.propagation import (
     all_neurons,
     neuron_interval,
     split_signs,
-    unit_rows,
 )
 from decomon.ops._base import NonlinearOp
 
@@ -61,16 +60,8 @@ class ForwardRule(Rule):
     def tighten(self, state: State, index: int, interval: Interval) -> Interval:
         rows, limit = all_neurons(state, index), state.row_limit
         node = state.graph.nodes[index]
-        dtype = interval.lower.dtype
         parts = [
-            split_signs(
-                state.bound(
-                    index,
-                    unit_rows(rows[begin : begin + limit], node.shape, dtype),
-                    self,
-                    two_sided=True,
-                )
-            )
+            split_signs(state.bound_neurons(index, rows[begin : begin + limit], self))
             for begin in range(0, node.size, limit)
         ]
         known = AffineBounds(
