@@ -60,10 +60,7 @@ def attack(
         domain.sample(_RANDOM_STARTS, seed=0),
     ]
     if leaves is not None:
-        corners = np.where(
-            leaves.weights.reshape(leaves.x_min.shape) >= 0, leaves.x_max, leaves.x_min
-        )
-        starts.append(domain.project(as_tensor(corners, verifier.dtype)))
+        starts.append(domain.project(as_tensor(leaves.corners(), verifier.dtype)))
     candidates = tf.concat(starts, axis=1)
     chosen_rows = tf.gather(rows, promising[:, :_TARGETS], batch_dims=1)
     begin = _best_start(verifier, candidates, chosen_rows)
@@ -76,6 +73,13 @@ def _upper_and_lower(weights: Tensor) -> tuple[Tensor, Tensor]:
     """Return the coefficients of the upper and of the lower bound of each row."""
     upper, negated = tf.split(weights, 2, axis=1)
     return upper, -negated
+
+
+def margins_at(
+    verifier: Verifier, margins: Margins, points: Tensor, first: int
+) -> NDArray[np.floating]:
+    """Return the largest margin at each of the points ``(batch, count, *input shape)``."""
+    return check_bounds(margins.of(_logits(verifier, points).numpy()), first)
 
 
 def _logits(verifier: Verifier, points: Tensor) -> Tensor:
@@ -96,8 +100,7 @@ def _best(
     verifier: Verifier, boxes: Boxes, margins: Margins, candidates: Tensor, first: int
 ) -> Found:
     """Evaluate the candidates on the network and return the best of each sample."""
-    values = margins.of(_logits(verifier, candidates).numpy())
-    chosen = check_bounds(values, first).argmax(axis=1)
+    chosen = margins_at(verifier, margins, candidates, first).argmax(axis=1)
     points = boxes.clip(candidates.numpy()[np.arange(len(chosen)), chosen])
     logits = verifier.logits(as_tensor(points, verifier.dtype)).numpy()
     return Found(check_bounds(margins.of(logits[:, None])[:, 0], first), points)

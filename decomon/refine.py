@@ -41,6 +41,11 @@ class Leaves:
         reach = np.maximum(np.abs(self.x_min), np.abs(self.x_max)).reshape(self.weights.shape)
         return (np.abs(self.weights) * reach).sum(axis=2).max(axis=1)
 
+    def corners(self) -> Array:
+        """Return the corner of each leaf where its most important row's bound is attained."""
+        up = self.weights.reshape(self.x_min.shape) >= 0
+        return np.where(up, self.x_max, self.x_min)
+
     def root(self) -> Array:
         """Return bounds of each row over the whole box, ``(batch, spec)``."""
         return self.upper.max(axis=1)

@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from decomon.attack import attack
+from decomon._backend import tf
+from decomon.attack import attack, margins_at
 from decomon.inputs import Boxes, batches, check_boxes, check_count
 from decomon.models import DecomonModel, verifier_of
 from decomon.refine import all_rows, most_violated, split_boxes
@@ -98,6 +99,12 @@ def _margin_bounds(
         first,
     )
     upper = asked.largest(leaves.root())
+    # Rounding can put a bound below a value that the network itself attains.
+    domain = boxes.nearest(verifier)
+    corners = domain.project(as_tensor(leaves.corners(), verifier.dtype))
+    points = tf.concat([domain.interval().center[:, None], corners], axis=1)
+    attained = margins_at(verifier, asked, points, first).max(axis=1)
+    upper = np.maximum(upper, round_up(attained, verifier.dtype.as_numpy_dtype))
     if verifier.dtype.name == "float64":
         return upper
     again = np.flatnonzero(doubtful(upper, leaves.magnitude()))
