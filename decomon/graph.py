@@ -147,7 +147,7 @@ def from_keras(model: Any) -> Graph:
     builder = _Builder()
     start = builder.add(Node("input", None, (), _shape(function.inputs[0], "input")))
     end = builder.inline(function, [start], prefix="")[0]
-    builder.raise_problems(model)
+    builder.raise_problems(model, end)
     return replace(builder.finish(end), input_dtype=_input_dtype(function.inputs[0]))
 
 
@@ -245,8 +245,14 @@ class _Builder:
             inputs = (self.add(Node(name, op, inputs, shape if last else _trace(op, shapes))),)
         return inputs[0]
 
-    def raise_problems(self, model: Any) -> None:
+    def raise_problems(self, model: Any, end: int) -> None:
         """Raise one error that lists every unsupported layer."""
+        needed = Graph(tuple(self.nodes)).ancestors(end) - {end}
+        for node in (self.nodes[i] for i in sorted(needed)):
+            if isinstance(node.op, Terminal):
+                self.problems[f"The {node.op.name} of layer {node.name!r}"] = (
+                    "it can be stripped only as the last activation of the model"
+                )
         if not self.problems:
             return
         listed = "\n".join(
@@ -266,12 +272,6 @@ class _Builder:
         needed = sorted(Graph(tuple(self.nodes)).ancestors(end) | {0})
         number = {old: new for new, old in enumerate(needed)}
         kept = [self.nodes[i] for i in needed]
-        misplaced = [node.name for node in kept if isinstance(node.op, Terminal)]
-        if misplaced:
-            raise UnsupportedModelError(
-                "softmax and sigmoid are supported only as the last activation of the model, "
-                f"where they can be stripped. Received: {misplaced} inside the network"
-            )
         nodes = tuple(Node(n.name, n.op, tuple(number[i] for i in n.inputs), n.shape) for n in kept)
         return Graph(nodes, stripped, dtype=self.dtype)
 

@@ -198,6 +198,23 @@ class MyDense(keras.layers.Dense):
     pass
 
 
+def test_softmax_and_sigmoid_inside_the_network_are_listed_too() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((6,)),
+            layers.Dense(5, "tanh", name="curved"),
+            layers.Dense(4, "sigmoid", name="inner"),
+            layers.Softmax(name="middle"),
+            layers.Dense(3, "softmax", name="last"),
+        ]
+    )
+    with pytest.raises(decomon.UnsupportedModelError) as caught:
+        decomon.clone(model)
+    message = str(caught.value)
+    assert all(name in message for name in ("'curved'", "'inner'", "'middle'"))
+    assert "'last'" not in message
+
+
 def test_all_unsupported_layers_are_listed() -> None:
     inner = keras.Sequential([keras.Input((4,)), Doubled(name="inside")], name="inner")
     x = keras.Input((4,))

@@ -232,3 +232,22 @@ def test_misspelt_option_and_wrong_model(model: Any, x: Array, labels: Array) ->
 def test_every_method_certifies(method: str, model: Any, x: Array, labels: Array) -> None:
     found = certify(decomon.clone(model, method), x[3:6], labels[3:6], 1e-4)
     assert found.verdicts == (Verdict.ROBUST,) * 3
+
+
+@pytest.mark.filterwarnings("error")
+def test_input_and_output_in_a_container() -> None:
+    """A model may want its only input, and give its only output, in a list or a dict."""
+    start = keras.Input((4,), name="start")
+    end = layers.Dense(3)(layers.Dense(5, activation="relu")(start))
+    x = rng_of(0).uniform(size=(6, 4)).astype("float32")
+    plain = certify(keras.Model(start, end), x, 0, 0.05)
+    for inputs, outputs in (({"start": start}, end), (start, {"b": end}), ([start], [end])):
+        found = certify(keras.Model(inputs, outputs), x, 0, 0.05)
+        assert found.verdicts == plain.verdicts
+        np.testing.assert_array_equal(found.upper, plain.upper)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-7, 1e-5, 1e-3])
+def test_lower_never_exceeds_upper(epsilon: float, model: Any, x: Array, labels: Array) -> None:
+    found = certify(model, x, labels, epsilon)
+    assert (found.lower <= found.upper).all()
