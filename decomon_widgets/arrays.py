@@ -1,5 +1,6 @@
-"""Traits that hold NumPy arrays and travel to the front end as binary buffers."""
+"""Traits for what NumPy makes: arrays, which travel as binary buffers, indices and numbers."""
 
+import numbers
 import operator
 from typing import Any, cast
 
@@ -8,7 +9,7 @@ import traitlets
 from ipywidgets.widgets.trait_types import TypedTuple
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["ArrayTrait", "IndicesTrait"]
+__all__ = ["ArrayTrait", "FloatTrait", "IndicesTrait", "IntTrait"]
 
 
 class ArrayTrait(traitlets.TraitType[Any, Any]):
@@ -55,6 +56,30 @@ class ArrayTrait(traitlets.TraitType[Any, Any]):
 
     def _from_json(self, value: Any, _widget: object) -> NDArray[Any]:
         return np.frombuffer(value, self._dtype.newbyteorder("<"))
+
+
+class FloatTrait(traitlets.Float):
+    """A Python float; every real number may be assigned, NumPy's too, but no truth value."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Turn the value into a Python float."""
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise traitlets.TraitError(
+                f"{self.name} must be a number. Received: {self.name}={value!r}"
+            )
+        return super().validate(obj, float(value))
+
+
+class IntTrait(traitlets.Int):
+    """A Python integer; every integer may be assigned, NumPy's too, but no truth value."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Turn the value into a Python integer."""
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise traitlets.TraitError(
+                f"{self.name} must be an integer. Received: {self.name}={value!r}"
+            )
+        return super().validate(obj, int(value))
 
 
 class IndicesTrait(TypedTuple):

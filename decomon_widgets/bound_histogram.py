@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ._base import FigureWidget, static_file
-from .arrays import ArrayTrait
+from .arrays import ArrayTrait, IntTrait
 from .figures import draw_histogram
 from .sample_grid import SampleGrid
-from .verdicts import VERDICTS, count_verdicts
+from .verdicts import summary
 
 __all__ = ["BoundHistogram"]
 
@@ -65,7 +65,7 @@ class BoundHistogram(FigureWidget):
     _esm = static_file("bound_histogram.js")
     _css = static_file("bound_histogram.css")
 
-    bins = traitlets.Int(20)
+    bins = IntTrait(20)
     verdicts = TypedTuple(trait=traitlets.Unicode(), read_only=True).tag(sync=True)
     epsilon = traitlets.Float(0.0, read_only=True).tag(sync=True)
     evaluated_epsilon = traitlets.Float(None, allow_none=True, read_only=True).tag(sync=True)
@@ -122,13 +122,12 @@ class BoundHistogram(FigureWidget):
             self.verdicts,
             self.epsilon if self.evaluated_epsilon is None else self.evaluated_epsilon,
             self.n_non_finite,
+            self.error,
             dark=dark,
         )
 
     def _summary(self) -> str:
-        counts = count_verdicts(self.verdicts)
-        parts = [f"{n} {VERDICTS[name].plural}" for name, n in counts.items() if n]
-        return f"BoundHistogram at epsilon = {self.epsilon:.4g}: {', '.join(parts)}"
+        return summary("BoundHistogram", self.epsilon, self.verdicts, self.error)
 
     @traitlets.validate("bins")
     def _check_bins(self, proposal: Any) -> int:
@@ -156,7 +155,7 @@ class BoundHistogram(FigureWidget):
             # A lower bound of exactly zero proves nothing: it counts on the negative side.
             "_lower_counts": count_bins(-lower, -edges[::-1])[::-1],
         }
-        with self.hold_sync():
+        with self.hold_sync(), self.hold_trait_notifications():
             for name, value in values.items():
                 self.set_trait(name, value)
 

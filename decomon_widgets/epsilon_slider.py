@@ -1,6 +1,7 @@
 """A slider with a typed entry for the size of a perturbation."""
 
 import math
+import numbers
 import re
 from typing import Any
 
@@ -8,6 +9,7 @@ import traitlets
 from ipywidgets import ValueWidget
 
 from ._base import DecomonWidget, static_file
+from .arrays import FloatTrait
 
 __all__ = ["EpsilonSlider"]
 
@@ -22,7 +24,7 @@ class EpsilonSlider(DecomonWidget, ValueWidget):
     Parameters
     ----------
     value
-        Epsilon at the start.
+        Epsilon at the start; None is zero, or what is nearest to it in the range.
     min, max
         Range of epsilon, ``min < max``. Changing them later moves the value into the range.
     step
@@ -54,10 +56,10 @@ class EpsilonSlider(DecomonWidget, ValueWidget):
     _esm = static_file("epsilon_slider.js")
     _css = static_file("epsilon_slider.css")
 
-    value = traitlets.Float(0.0, help="Epsilon.").tag(sync=True)
-    min = traitlets.Float(0.0, help="Smallest epsilon.").tag(sync=True)
-    max = traitlets.Float(25 / 255, help="Largest epsilon.").tag(sync=True)
-    step = traitlets.Float(1e-4, help="Distance of the slider positions.").tag(sync=True)
+    value = FloatTrait(0.0, help="Epsilon.").tag(sync=True)
+    min = FloatTrait(0.0, help="Smallest epsilon.").tag(sync=True)
+    max = FloatTrait(25 / 255, help="Largest epsilon.").tag(sync=True)
+    step = FloatTrait(1e-4, help="Distance of the slider positions.").tag(sync=True)
     readout_format = traitlets.Unicode(".4f", help="How the value is written.").tag(sync=True)
     continuous_update = traitlets.Bool(True, help="Follow while dragging.").tag(sync=True)
     description = traitlets.Unicode("epsilon", help="Label.").tag(sync=True)
@@ -65,7 +67,7 @@ class EpsilonSlider(DecomonWidget, ValueWidget):
 
     def __init__(
         self,
-        value: float = 0.0,
+        value: float | None = None,
         min: float = 0.0,  # noqa: A002 - the names of the traits, as in ipywidgets
         max: float = 25 / 255,  # noqa: A002
         step: float = 1e-4,
@@ -82,7 +84,8 @@ class EpsilonSlider(DecomonWidget, ValueWidget):
         # Checked here, because together they may be valid where one after the other they are not.
         with self.hold_trait_notifications():
             self.min, self.max = low, high
-            self.value = _check_inside(value, low, high)
+            start = sorted((low, 0.0, high))[1] if value is None else value
+            self.value = _check_inside(start, low, high)
             self.step = step
             self.readout_format = readout_format
         self.continuous_update = continuous_update
@@ -131,7 +134,8 @@ class EpsilonSlider(DecomonWidget, ValueWidget):
 
 
 def _check_finite(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (real and math.isfinite(value)):
         raise traitlets.TraitError(f"{name} must be a finite number. Received: {name}={value!r}")
     return float(value)
 

@@ -1,5 +1,6 @@
 """Matplotlib pictures of the widgets. Without pyplot: nothing global is touched."""
 
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,20 @@ def _counts_text(verdicts: tuple[str, ...]) -> str:
     )
 
 
+def _set_heading(
+    figure: Figure, epsilon: float, verdicts: tuple[str, ...], error: str, ink: _Ink
+) -> None:
+    """Epsilon, the counts and, if there is one, the error, as wide as the figure."""
+    lines = [f"ε = {epsilon:.4f}", _counts_text(verdicts)]
+    if error:
+        width = round(12 * figure.get_figwidth())
+        # An error can be long; the widget itself shows all of it.
+        lines += textwrap.wrap(f"Error: {error}", max(width, 20), max_lines=6, placeholder=" …")
+        figure.set_figheight(figure.get_figheight() + 0.17 * (len(lines) - 2))
+    # A dollar sign of an error would begin a formula.
+    figure.suptitle("\n".join(lines), color=ink.text, fontsize=10, parse_math=False)
+
+
 def draw_grid(
     pixels: NDArray[np.uint8],
     verdicts: tuple[str, ...],
@@ -48,6 +63,7 @@ def draw_grid(
     predictions: NDArray[np.int32],
     epsilon: float,
     columns: int,
+    error: str = "",
     *,
     dark: bool = False,
 ) -> Figure:
@@ -63,6 +79,8 @@ def draw_grid(
         The epsilon of the verdicts.
     columns
         Number of columns.
+    error
+        What went wrong, "" if nothing did.
     dark
         Draw for a dark background.
 
@@ -79,7 +97,7 @@ def draw_grid(
         layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06),
         facecolor=ink.paper,
     )
-    figure.suptitle(f"ε = {epsilon:.4f}\n{_counts_text(verdicts)}", color=ink.text, fontsize=10)
+    _set_heading(figure, epsilon, verdicts, error, ink)
     grid = figure.subplots(rows, columns, squeeze=False).ravel()
     for position, axes in enumerate(grid):
         axes.set_axis_off()
@@ -138,6 +156,7 @@ def draw_histogram(
     verdicts: tuple[str, ...],
     epsilon: float,
     n_non_finite: int,
+    error: str = "",
     *,
     dark: bool = False,
 ) -> Figure:
@@ -155,6 +174,8 @@ def draw_histogram(
         The epsilon of the bounds.
     n_non_finite
         Number of bounds that are not drawn.
+    error
+        What went wrong, "" if nothing did.
     dark
         Draw for a dark background.
 
@@ -168,7 +189,7 @@ def draw_histogram(
         layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06),
         facecolor=ink.paper,
     )
-    figure.suptitle(f"ε = {epsilon:.4f}\n{_counts_text(verdicts)}", color=ink.text, fontsize=10)
+    _set_heading(figure, epsilon, verdicts, error, ink)
     if len(edges) < 2:
         figure.text(0.5, 0.45, "no bounds yet", ha="center", color=ink.text)
         return figure
@@ -212,7 +233,7 @@ def draw_histogram(
                 facecolor=ink.paper,
                 edgecolor=ink.verdict(NON_ROBUST),
                 hatch="////",
-                label="lower bound > 0: non robust",
+                label="lower bound > 0: wrong class found",
             ),
             Patch(
                 facecolor=(ink.verdict(UNKNOWN), 0.25),

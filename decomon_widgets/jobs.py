@@ -1,5 +1,6 @@
 """One request for verdicts and its outcome."""
 
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .knowledge import Findings, examine
+from .network import Network
 
 if TYPE_CHECKING:
     from decomon.certify import Certificate
@@ -33,14 +35,20 @@ class Request:
         Newer requests have larger numbers.
     generation
         Which samples it is about; other samples have another generation.
+    fingerprint
+        Of the model; its results hold as long as that stays the same.
+    indices
+        Positions of the samples in the data of the user.
     x, labels
-        The samples.
+        The samples, flat, of shape `(n, inputs)`, and their classes, of shape `(n,)`.
     epsilon, n_sub_boxes
         As in :func:`decomon.certify.certify`.
     """
 
     number: int
     generation: int
+    fingerprint: tuple[object, ...]
+    indices: tuple[int, ...]
     x: NDArray[np.generic]
     labels: NDArray[np.int32]
     epsilon: float
@@ -61,6 +69,8 @@ class Outcome:
         Seconds it took.
     error, traceback
         The exception that ended it, "" if none did.
+    model_changed
+        Whether the model became another one meanwhile. Then there are no findings.
     """
 
     number: int
@@ -71,12 +81,14 @@ class Outcome:
     elapsed: float
     error: str = ""
     traceback: str = ""
+    model_changed: bool = False
 
 
 def answer(
     request: Request,
     certify: Certify,
     model: Any,
+    network: Network,
     clip: tuple[float, float] | None,
     superseded: Callable[[], bool],
 ) -> Outcome:
@@ -90,6 +102,8 @@ def answer(
         The verifier.
     model, clip
         Passed to the verifier.
+    network
+        What is known of the model.
     superseded
         Looked at between slices; once true, the rest is left out.
 
@@ -104,6 +118,8 @@ def answer(
     begin = time.perf_counter()
     findings: list[tuple[int, Findings]] = []
     error = trace = ""
+    changed = False
+    part = slice(0)
     try:
         for positions in slices:
             if findings and superseded():
@@ -118,10 +134,20 @@ def answer(
                 clip=clip,
                 n_sub_boxes=request.n_sub_boxes,
             )
+            # The verifier reads the weights now and then, so a change may lie inside of the slice.
+            changed = network.fingerprint() != request.fingerprint
+            if changed:
+                findings = []
+                error = (
+                    "The model changed while it was certified, so nothing is concluded. "
+                    "Move epsilon or press Reset when its training is over."
+                )
+                break
             findings.append((part.start, examine(certificate, labels)))
     except Exception as exception:
-        error = f"{type(exception).__name__}: {exception}"
-        trace = traceback.format_exc()
+        message = _name_samples(str(exception), request.indices[part])
+        error = f"{type(exception).__name__}: {message}"
+        trace = traceback.format_exc().replace(str(exception), message)
     return Outcome(
         request.number,
         request.generation,
@@ -131,4 +157,18 @@ def answer(
         time.perf_counter() - begin,
         error,
         trace,
+        changed,
     )
+
+
+def _name_samples(message: str, indices: tuple[int, ...]) -> str:
+    """Say of which samples of the user a message about a slice speaks.
+
+    The verifier numbers the samples of the slice; the user knows only those of the whole data.
+    """
+
+    def rename(match: re.Match[str]) -> str:
+        position = int(match[1])
+        return f"sample {indices[position]}" if position < len(indices) else match[0]
+
+    return re.sub(r"\bsample (\d+)\b", rename, message)

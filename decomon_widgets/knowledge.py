@@ -29,7 +29,7 @@ class Findings:
     reasons
         Why a sample is undecided, "" otherwise.
     problems
-        What was wrong with the numbers, one sentence each; empty if nothing was.
+        Position in the certificate and one sentence for all that was wrong with the numbers.
     """
 
     verdicts: tuple[str, ...]
@@ -37,7 +37,7 @@ class Findings:
     lower: NDArray[np.float64]
     predicted: NDArray[np.int32]
     reasons: tuple[str, ...]
-    problems: tuple[str, ...]
+    problems: tuple[tuple[int, str], ...]
 
 
 def examine(certificate: "Certificate", labels: NDArray[np.int32]) -> Findings:
@@ -78,7 +78,7 @@ def examine(certificate: "Certificate", labels: NDArray[np.int32]) -> Findings:
         )
     verdicts: list[str] = []
     reasons: list[str] = []
-    problems: list[str] = []
+    problems: list[tuple[int, str]] = []
     for k, verdict in enumerate(certificate.verdicts):
         problem = ""
         if verdict not in VERDICTS or verdict == PENDING:
@@ -92,7 +92,7 @@ def examine(certificate: "Certificate", labels: NDArray[np.int32]) -> Findings:
         elif verdict == MISCLASSIFIED and predicted[k] == labels[k]:
             problem = f"called misclassified with the right prediction {predicted[k]}"
         if problem:
-            problems.append(f"Sample at position {k} (label {labels[k]}): {problem}.")
+            problems.append((k, f"{problem} (label {labels[k]})."))
         verdicts.append(UNKNOWN if problem else str(verdict))
         reasons.append(problem or certificate.reasons[k])
     return Findings(tuple(verdicts), upper, lower, predicted, tuple(reasons), tuple(problems))
@@ -116,18 +116,29 @@ class Knowledge:
         The last epsilon that was tried without a decision, NaN for none.
     misclassified
         Whether the unperturbed sample is classified wrongly.
+    proof
+        Upper bound of the largest margin at `certified`, inf for none.
+    refutation
+        Lower bound of the largest margin at `falsified`, -inf for none.
     """
 
     certified: NDArray[np.float64]
     falsified: NDArray[np.float64]
     tried: NDArray[np.float64]
     misclassified: NDArray[np.bool_]
+    proof: NDArray[np.float64]
+    refutation: NDArray[np.float64]
 
     @classmethod
     def nothing(cls, n: int) -> Self:
         """Know nothing about `n` samples."""
         return cls(
-            np.full(n, -np.inf), np.full(n, np.inf), np.full(n, np.nan), np.zeros(n, np.bool_)
+            np.full(n, -np.inf),
+            np.full(n, np.inf),
+            np.full(n, np.nan),
+            np.zeros(n, np.bool_),
+            np.full(n, np.inf),
+            np.full(n, -np.inf),
         )
 
     def verdicts(self, epsilon: float) -> tuple[str, ...]:
@@ -147,17 +158,42 @@ class Knowledge:
         """Forget which epsilons stayed undecided: another effort may decide them."""
         return replace(self, tried=np.full(len(self.tried), np.nan))
 
+    def tighten(
+        self, upper: NDArray[np.float64], lower: NDArray[np.float64], epsilon: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Improve bounds found at one epsilon by those that carry over to it from another.
+
+        What is largest in a domain is no larger in the domains inside of it, and no smaller in
+        those around it. So a sample that stays robust by an earlier proof shows its bound.
+
+        Parameters
+        ----------
+        upper, lower
+            Bounds of the largest margin of every sample.
+        epsilon
+            The epsilon at which they were found.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Upper and lower bounds, nowhere looser than the given ones.
+        """
+        return (
+            np.where(epsilon <= self.certified, np.minimum(upper, self.proof), upper),
+            np.where(epsilon >= self.falsified, np.maximum(lower, self.refutation), lower),
+        )
+
     def learn(
-        self, start: int, verdicts: tuple[str, ...], epsilon: float
-    ) -> tuple[Self, tuple[str, ...]]:
-        """Add the verdicts of a slice of samples at one epsilon.
+        self, start: int, findings: Findings, epsilon: float
+    ) -> tuple[Self, tuple[tuple[int, str], ...]]:
+        """Add what was found out about a slice of samples at one epsilon.
 
         Parameters
         ----------
         start
             Position of the first sample of the slice.
-        verdicts
-            Verdicts of the slice.
+        findings
+            Verdicts and bounds of the slice; "pending" adds nothing.
         epsilon
             The epsilon at which they were found.
 
@@ -165,33 +201,39 @@ class Knowledge:
         -------
         Knowledge
             With the new verdicts. Samples with a contradiction lose everything known about them.
-        tuple of str
-            One sentence per sample that is both proven robust and refuted.
+        tuple of tuple of int and str
+            Position and one sentence for each sample that is both proven robust and refuted.
         """
         certified, falsified = self.certified.copy(), self.falsified.copy()
         tried, misclassified = self.tried.copy(), self.misclassified.copy()
-        contradictions: list[str] = []
-        for k, verdict in enumerate(verdicts, start):
-            if verdict == ROBUST:
-                certified[k] = max(certified[k], epsilon)
-            elif verdict == NON_ROBUST:
-                falsified[k] = min(falsified[k], epsilon)
+        proof, refutation = self.proof.copy(), self.refutation.copy()
+        contradictions: list[tuple[int, str]] = []
+        for part, verdict in enumerate(findings.verdicts):
+            k = start + part
+            if verdict == PENDING:
+                continue
+            misclassified[k] = verdict == MISCLASSIFIED
+            if verdict == ROBUST and epsilon >= certified[k]:
+                certified[k], proof[k] = epsilon, findings.upper[part]
+            elif verdict == NON_ROBUST and epsilon <= falsified[k]:
+                falsified[k], refutation[k] = epsilon, findings.lower[part]
             elif verdict == UNKNOWN:
                 tried[k] = epsilon
-            elif verdict == MISCLASSIFIED:
-                misclassified[k] = True
             if certified[k] >= falsified[k]:
-                contradictions.append(
-                    f"Sample at position {k}: proven robust at epsilon {certified[k]:.6g} and "
-                    f"refuted at epsilon {falsified[k]:.6g}. One of them is wrong: both are "
-                    "dropped."
+                sentence = (
+                    f"proven robust at epsilon {certified[k]:.6g} and refuted at epsilon "
+                    f"{falsified[k]:.6g}. One of them is wrong: both are dropped."
                 )
+                contradictions.append((k, sentence))
                 certified[k], falsified[k], tried[k] = -np.inf, np.inf, epsilon
+                proof[k], refutation[k] = np.inf, -np.inf
         known = replace(
             self,
             certified=certified,
             falsified=falsified,
             tried=tried,
             misclassified=misclassified,
+            proof=proof,
+            refutation=refutation,
         )
         return known, tuple(contradictions)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .jobs import Certify, Outcome, Request, answer
+from .network import Network
 from .worker import Worker
 
 __all__ = ["Runner"]
@@ -36,6 +37,8 @@ class Runner:
         Held while publishing.
     certify, model, clip
         The verifier and its first arguments.
+    network
+        What is known of the model.
     inline
         Compute and publish before `submit` returns.
     """
@@ -46,6 +49,7 @@ class Runner:
         lock: "threading.RLock",
         certify: Certify,
         model: Any,
+        network: Network,
         clip: tuple[float, float] | None,
         *,
         inline: bool,
@@ -54,6 +58,7 @@ class Runner:
         self._lock = lock
         self._certify = certify
         self._model = model
+        self._network = network
         self._clip = clip
         self._loop = _running_loop()
         self._outbox: deque[tuple[Outcome, threading.Event]] = deque()
@@ -105,7 +110,7 @@ class Runner:
                 return False
 
     def _serve(self, request: Request, superseded: Callable[[], bool]) -> None:
-        outcome = answer(request, self._certify, self._model, self._clip, superseded)
+        outcome = answer(request, self._certify, self._model, self._network, self._clip, superseded)
         published = threading.Event()
         self._outbox.append((outcome, published))
         if not (self._ask_loop() and published.wait(_LOOP_PATIENCE)):

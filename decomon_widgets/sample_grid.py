@@ -3,6 +3,9 @@
 import math
 import secrets
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,13 +15,14 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from ._base import FigureWidget, static_file
-from .arrays import ArrayTrait, IndicesTrait
+from .arrays import ArrayTrait, FloatTrait, IndicesTrait, IntTrait
 from .figures import draw_grid
 from .jobs import Certify, Outcome, Request
 from .knowledge import Findings, Knowledge
+from .network import Network
 from .runner import Runner
 from .samples import Samples, check_clip, check_n_samples, draw_indices, next_seed
-from .verdicts import PENDING, UNKNOWN, VERDICTS, count_verdicts
+from .verdicts import PENDING, UNKNOWN, VERDICTS, summary
 
 if TYPE_CHECKING:
     import keras
@@ -28,6 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["SampleGrid"]
 
 _STATE = (
+    "indices",
+    "labels",
+    "selected",
+    "_images",
     "verdicts",
     "upper",
     "lower",
@@ -50,7 +58,8 @@ class SampleGrid(FigureWidget):
 
     Moving epsilon never blocks the kernel: a thread computes, and only the newest epsilon waits.
     Until its result is there, a sample shows the verdict that follows from earlier results (a proof
-    holds for every smaller epsilon, a counterexample for every larger one), or "pending".
+    holds for every smaller epsilon, a counterexample for every larger one), or "pending". When the
+    model changes, for example by training, the next request forgets the results of the old one.
 
     Parameters
     ----------
@@ -58,7 +67,7 @@ class SampleGrid(FigureWidget):
         The classifier: a Keras model, or a ``DecomonModel``. It is never modified.
     x
         Images of shape `(N, n)`, `(N, height, width)` or `(N, height, width, channels)` with 1 or 3
-        channels, inside `clip`.
+        channels, inside `clip`. Flat ones fit a model for images, and the reverse.
     y
         Labels: class indices of shape `(N,)`, or one-hot of shape `(N, classes)`.
     n_samples
@@ -95,7 +104,7 @@ class SampleGrid(FigureWidget):
         "pending".
     upper, lower : numpy.ndarray
         Bounds of the largest margin ``f_j - f_label`` over the domain, at `evaluated_epsilon`; NaN
-        before the first result.
+        before the first result. A tighter bound that carries over from another epsilon is kept.
     evaluated_epsilon : float or None
         The epsilon of `upper`, `lower` and `elapsed`. It differs from `epsilon` while computing.
     labels, predictions : numpy.ndarray
@@ -126,12 +135,12 @@ class SampleGrid(FigureWidget):
     _esm = static_file("sample_grid.js")
     _css = static_file("sample_grid.css")
 
-    epsilon = traitlets.Float(0.0).tag(sync=True)
-    columns = traitlets.Int(5).tag(sync=True)
-    n_sub_boxes = traitlets.Int(1)
-    seed = traitlets.Int(0).tag(sync=True)
+    epsilon = FloatTrait(0.0).tag(sync=True)
+    columns = IntTrait(5).tag(sync=True)
+    n_sub_boxes = IntTrait(1)
+    seed = IntTrait(0).tag(sync=True)
     indices = IndicesTrait()
-    selected = traitlets.Int(-1).tag(sync=True)
+    selected = IntTrait(-1).tag(sync=True)
 
     verdicts = TypedTuple(trait=traitlets.Enum(list(VERDICTS)), read_only=True).tag(sync=True)
     upper = ArrayTrait(np.float64)
@@ -177,11 +186,19 @@ class SampleGrid(FigureWidget):
                 f"executor must be 'thread' or 'sync'. Received: executor={executor!r}"
             )
         clip = check_clip(clip)
-        self._samples = Samples.check(x, y, image_shape, clip)
+        self._network = Network.of(model)
+        self._samples = Samples.check(
+            x,
+            y,
+            image_shape,
+            clip,
+            input_shape=self._network.input_shape,
+            n_classes=self._network.n_classes,
+        )
         self._n_samples = check_n_samples(n_samples, len(self._samples))
         self._generation = 0
         self._newest = 0
-        self._knowledge = Knowledge.nothing(0)
+        self._fingerprint = self._network.fingerprint()
         # Messages of the front end may arrive in another thread than cells run in.
         self._lock = threading.RLock()
 
@@ -199,6 +216,7 @@ class SampleGrid(FigureWidget):
             self._lock,
             _certify or _default_certify(),
             model,
+            self._network,
             clip,
             inline=executor == "sync",
         )
@@ -216,7 +234,7 @@ class SampleGrid(FigureWidget):
 
     def reset(self) -> None:
         """Draw other samples: none of the present ones, as long as there are enough."""
-        with self._lock, self.hold_sync():
+        with self._lock:
             self.seed = next_seed(self.seed, len(self._samples), self._n_samples, self.indices)
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -253,30 +271,29 @@ class SampleGrid(FigureWidget):
         matplotlib.figure.Figure
         """
         return draw_grid(
-            self._samples.pixels(self.indices),
+            np.frombuffer(self._images, np.uint8).reshape(-1, *self._samples.image_shape),
             self.verdicts,
             self.labels,
             self.predictions,
             self.epsilon,
             self.columns,
+            self.error,
             dark=dark,
         )
 
     def _summary(self) -> str:
-        counts = count_verdicts(self.verdicts)
-        parts = [f"{n} {VERDICTS[name].plural}" for name, n in counts.items() if n]
-        return f"SampleGrid at epsilon = {self.epsilon:.4g}: {', '.join(parts)}"
+        return summary("SampleGrid", self.epsilon, self.verdicts, self.error)
 
     # Traits that may be assigned
 
     @traitlets.validate("epsilon")
     def _check_epsilon(self, proposal: Any) -> float:
         value = proposal["value"]
-        if isinstance(value, bool) or not math.isfinite(value) or value < 0:
+        if not math.isfinite(value) or value < 0:
             raise traitlets.TraitError(
                 f"epsilon must be a finite number >= 0. Received: epsilon={value!r}"
             )
-        return float(value)
+        return value
 
     @traitlets.validate("columns", "n_sub_boxes")
     def _check_positive(self, proposal: Any) -> int:
@@ -314,10 +331,7 @@ class SampleGrid(FigureWidget):
         self.indices = draw_indices(self.seed, len(self._samples), self._n_samples)
 
     def _on_indices(self, _change: Any) -> None:
-        with self._lock:
-            with self.hold_sync():
-                self._load()
-            self._request()
+        self._request()
 
     def _on_effort(self, _change: Any) -> None:
         with self._lock:
@@ -331,6 +345,14 @@ class SampleGrid(FigureWidget):
         if content == {"type": "reset"}:
             self.reset()
 
+    def notify_change(self, change: Any) -> None:
+        """Tell observers of a change; the front end hears of new samples all at once."""
+        if self.comm is None or change["name"] not in ("seed", "indices"):
+            super().notify_change(change)
+            return
+        with self._lock, self.hold_sync():
+            super().notify_change(change)
+
     def _handle_msg(self, msg: dict[str, Any]) -> None:
         with self._lock:
             super()._handle_msg(msg)
@@ -339,13 +361,19 @@ class SampleGrid(FigureWidget):
 
     def _load(self) -> None:
         """Take over new samples, of which nothing is known."""
-        n = len(self.indices)
-        self._generation += 1
-        self._knowledge = Knowledge.nothing(n)
+        self._shown = self.indices
+        # A copy: what is drawn is what is certified, whatever happens to the array of the user.
+        self._inputs = self._samples.x[list(self.indices)]
         self._images = self._samples.pixels(self.indices).tobytes()
         self.selected = -1
+        self._assign(labels=self._samples.labels[list(self.indices)])
+        self._forget()
+
+    def _forget(self) -> None:
+        """Know nothing: the samples or the model are others."""
+        n = len(self.indices)
+        self._knowledge = Knowledge.nothing(n)
         self._assign(
-            labels=self._samples.labels[list(self.indices)],
             upper=np.full(n, np.nan),
             lower=np.full(n, np.nan),
             predictions=np.full(n, -1),
@@ -361,41 +389,71 @@ class SampleGrid(FigureWidget):
             return
         with self._lock:
             self._newest += 1
-            request = Request(
-                self._newest,
-                self._generation,
-                self._samples.x[list(self.indices)],
-                self.labels,
-                self.epsilon,
-                self.n_sub_boxes,
-            )
-            with self.hold_sync():
-                self._assign(busy=True)
-                self._assign_knowledge()
-            runner.submit(request)
+            number = self._newest
+            try:
+                with self._one_change():
+                    self._refresh()
+                    self._assign(busy=True)
+                    self._assign_knowledge()
+            finally:
+                # An observer may have failed, or have made a newer request.
+                if number == self._newest:
+                    runner.submit(self._make_request())
+
+    def _refresh(self) -> None:
+        """Drop what is known if it is not about the present samples and the present model."""
+        fingerprint = self._network.fingerprint()
+        if self.indices == self._shown and fingerprint == self._fingerprint:
+            return
+        self._generation += 1
+        self._fingerprint = fingerprint
+        if self.indices != self._shown:
+            self._load()
+        else:
+            self._forget()
+
+    def _make_request(self) -> Request:
+        return Request(
+            self._newest,
+            self._generation,
+            self._fingerprint,
+            self.indices,
+            self._inputs,
+            self.labels,
+            self.epsilon,
+            self.n_sub_boxes,
+        )
+
+    @contextmanager
+    def _one_change(self) -> Iterator[None]:
+        """Observers and the front end see all assignments inside as one consistent change."""
+        try:
+            with self.hold_sync(), self.hold_trait_notifications():
+                yield
+        except Exception:
+            # An observer failed. The front end still gets the whole result.
+            self.send_state(_STATE)
+            raise
 
     def _publish(self, outcome: Outcome) -> None:
         if self.comm is None or outcome.generation != self._generation:
             return
         problems: list[str] = []
         for start, findings in outcome.findings:
-            verdicts = findings.verdicts
+            known = findings
             if outcome.n_sub_boxes != self.n_sub_boxes:
                 # Undecided with another effort says nothing about this one.
-                verdicts = tuple(PENDING if v == UNKNOWN else v for v in verdicts)
-            self._knowledge, contradictions = self._knowledge.learn(
-                start, verdicts, outcome.epsilon
-            )
-            problems += [*findings.problems, *contradictions]
-        try:
-            with self.hold_sync(), self.hold_trait_notifications():
-                self._assign_knowledge()
-                if outcome.number == self._newest:
-                    self._assign_result(outcome, problems)
-        except Exception:
-            # An observer failed. The front end still gets the whole result.
-            self.send_state(_STATE)
-            raise
+                verdicts = tuple(PENDING if v == UNKNOWN else v for v in findings.verdicts)
+                known = replace(findings, verdicts=verdicts)
+            self._knowledge, contradictions = self._knowledge.learn(start, known, outcome.epsilon)
+            problems += [f"Sample {self.indices[start + k]}: {text}" for k, text in known.problems]
+            problems += [f"Sample {self.indices[k]}: {text}" for k, text in contradictions]
+        with self._one_change():
+            if outcome.model_changed:
+                self._forget()
+            self._assign_knowledge()
+            if outcome.number == self._newest:
+                self._assign_result(outcome, problems)
 
     def _assign_result(self, outcome: Outcome, problems: list[str]) -> None:
         self._assign(
@@ -406,9 +464,14 @@ class SampleGrid(FigureWidget):
         if outcome.error:
             return
         parts: list[Findings] = [findings for _, findings in outcome.findings]
+        upper, lower = self._knowledge.tighten(
+            np.concatenate([part.upper for part in parts]),
+            np.concatenate([part.lower for part in parts]),
+            outcome.epsilon,
+        )
         self._assign(
-            upper=np.concatenate([part.upper for part in parts]),
-            lower=np.concatenate([part.lower for part in parts]),
+            upper=upper,
+            lower=lower,
             predictions=np.concatenate([part.predicted for part in parts]),
             reasons=tuple(reason for part in parts for reason in part.reasons),
             evaluated_epsilon=outcome.epsilon,

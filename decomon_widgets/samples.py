@@ -20,7 +20,7 @@ class Samples:
     Attributes
     ----------
     x
-        Inputs of the network, of shape `(N, ...)`, as they were given.
+        Inputs of the network, each of them flat, of shape `(N, n)`.
     labels
         Class of each input, of shape `(N,)`.
     image_shape
@@ -42,6 +42,9 @@ class Samples:
         y: ArrayLike,
         image_shape: tuple[int, ...] | None,
         clip: tuple[float, float] | None,
+        *,
+        input_shape: tuple[int, ...] | None = None,
+        n_classes: int | None = None,
     ) -> "Samples":
         """Check images and labels.
 
@@ -55,6 +58,10 @@ class Samples:
             How to draw one image, `(height, width)` or `(height, width, channels)`; None guesses.
         clip
             Smallest and largest value that an input may have, None for no limit.
+        input_shape
+            Shape of one input of the model, None if it is not known.
+        n_classes
+            Number of classes of the model, None if it is not known.
 
         Returns
         -------
@@ -64,7 +71,7 @@ class Samples:
         ------
         ValueError
             If they are not numbers, not finite, outside of `clip`, of unusable shape, or do not
-            match.
+            match each other or the model.
         """
         images = np.asarray(x)
         if images.dtype.kind not in "fiub" or images.ndim < 2 or len(images) == 0:
@@ -73,6 +80,7 @@ class Samples:
                 f"(N, height, width, channels) with N > 0. Received: dtype {images.dtype}, "
                 f"shape {images.shape}"
             )
+        _check_input_shape(images.shape, input_shape)
         low, high = float(images.min()), float(images.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             bad = int(
@@ -85,8 +93,13 @@ class Samples:
                 f"of your inputs as clip, or clip=None. Received: x from {low:g} to {high:g}"
             )
         labels = _check_labels(y, len(images))
-        shape = _check_image_shape(images.shape[1:], image_shape)
-        return cls(images, labels, shape, *(clip or (low, high)))
+        if n_classes is not None:
+            _check_classes(labels, np.shape(y), n_classes)
+        drawn = images.shape[1:]
+        if len(drawn) == 1 and input_shape is not None and _is_picture(input_shape):
+            drawn = input_shape
+        shape = _check_image_shape(drawn, image_shape)
+        return cls(images.reshape(len(images), -1), labels, shape, *(clip or (low, high)))
 
     def __len__(self) -> int:
         return len(self.x)
@@ -96,6 +109,34 @@ class Samples:
         values = self.x[list(indices)].astype(np.float64)
         scaled = (values - self.low) / ((self.high - self.low) or 1.0)
         return np.rint(255 * np.clip(scaled, 0, 1)).astype(np.uint8).reshape(-1, *self.image_shape)
+
+
+def _check_input_shape(given: tuple[int, ...], wanted: tuple[int, ...] | None) -> None:
+    """Flat samples fit a model for images and the reverse; axes of length 1 do not count."""
+    if wanted is None:
+        return
+    ours, theirs = (tuple(n for n in shape if n != 1) for shape in (given[1:], wanted))
+    flat = min(len(ours), len(theirs)) <= 1
+    if not (ours == theirs or (flat and math.prod(ours) == math.prod(theirs))):
+        raise ValueError(
+            f"x must fit the inputs of the model, which have shape {wanted}: pass x of shape "
+            f"{('N', *wanted)} or (N, {math.prod(wanted)}). "
+            f"Received: x of shape {given}, so samples of shape {given[1:]}".replace("'", "")
+        )
+
+
+def _check_classes(labels: NDArray[np.int32], given: tuple[int, ...], n_classes: int) -> None:
+    if len(given) == 2 and given[1] not in (1, n_classes):
+        raise ValueError(
+            f"y must have one column for each of the {n_classes} classes of the model, or be class "
+            f"indices of shape (N,). Received: y of shape {given}"
+        )
+    wrong = np.flatnonzero(labels >= n_classes)
+    if wrong.size:
+        raise ValueError(
+            f"y must hold classes of the model, from 0 to {n_classes - 1}. "
+            f"Received: {labels[wrong[0]]} for sample {wrong[0]} ({wrong.size} such labels)"
+        )
 
 
 def _check_labels(y: ArrayLike, n: int) -> NDArray[np.int32]:
@@ -114,6 +155,10 @@ def _check_labels(y: ArrayLike, n: int) -> NDArray[np.int32]:
     return flat.astype(np.int32)
 
 
+def _is_picture(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
+
+
 def _check_image_shape(
     shape: tuple[int, ...], wanted: tuple[int, ...] | None
 ) -> tuple[int, int, int]:
@@ -129,10 +174,9 @@ def _check_image_shape(
     side = math.isqrt(size)
     if len(shape) == 1 and side * side == size:
         return side, side, 1
-    if len(shape) == 2:
-        return shape[0], shape[1], 1
-    if len(shape) == 3 and shape[2] in (1, 3):
-        return shape[0], shape[1], shape[2]
+    if _is_picture(shape):
+        height, width, channels = (*shape, 1)[:3]
+        return height, width, channels
     raise ValueError(
         "How to draw these inputs is not clear: pass image_shape=(height, width) or "
         f"image_shape=(height, width, 3). Received: inputs of shape {shape}"
@@ -199,8 +243,12 @@ def check_clip(clip: Any) -> tuple[float, float] | None:
     """Check the range of the inputs; raises ValueError."""
     if clip is None:
         return None
-    if isinstance(clip, tuple | list) and len(clip) == 2:
-        low, high = float(clip[0]), float(clip[1])
+    try:
+        pair = np.asarray(clip)
+    except ValueError:  # rows of different lengths
+        pair = np.empty(0)
+    if pair.shape == (2,) and pair.dtype.kind in "iuf":
+        low, high = float(pair[0]), float(pair[1])
         if math.isfinite(low) and math.isfinite(high) and low < high:
             return low, high
     raise ValueError(f"clip must be (low, high) with low < high, or None. Received: clip={clip!r}")

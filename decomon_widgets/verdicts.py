@@ -14,6 +14,7 @@ __all__ = [
     "VERDICTS",
     "VerdictStyle",
     "count_verdicts",
+    "summary",
 ]
 
 # The values of `decomon.certify.Verdict`, which takes seconds to import.
@@ -79,3 +80,24 @@ def count_verdicts(verdicts: tuple[str, ...]) -> dict[str, int]:
         Every verdict of the vocabulary, in the order of display.
     """
     return {name: sum(verdict == name for verdict in verdicts) for name in VERDICTS}
+
+
+def summary(name: str, epsilon: float, verdicts: tuple[str, ...], error: str) -> str:
+    """One line of text in place of a widget.
+
+    Parameters
+    ----------
+    name
+        Of the widget.
+    epsilon, verdicts
+        What it shows.
+    error
+        What went wrong, "" if nothing did.
+
+    Returns
+    -------
+    str
+    """
+    counts = count_verdicts(verdicts)
+    parts = ", ".join(f"{n} {VERDICTS[key].plural}" for key, n in counts.items() if n)
+    return f"{name} at epsilon = {epsilon:.4g}: {parts}" + (f". Error: {error}" if error else "")

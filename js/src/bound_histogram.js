@@ -58,7 +58,7 @@ function render({ model, el }) {
 
   for (const [name, text] of /** @type {const} */ ([
     ["robust", "upper bound < 0: robust"],
-    ["non_robust", "lower bound > 0: non robust"],
+    ["non_robust", "lower bound > 0: wrong class found"],
     ["open", "undecided by this bound"],
   ])) {
     const swatch = s("svg", { class: `dcm-swatch dcm-${name}`, viewBox: "0 0 14 10", "aria-hidden": "true" });
@@ -164,9 +164,12 @@ function render({ model, el }) {
       s("line", { class: "dcm-axis", x1: MARGIN.left, x2: width - MARGIN.right, y1: base, y2: base }),
     );
     for (const tick of niceTicks(low, high, Math.max(2, Math.floor(width / 90)))) {
+      const label = formatNumber(tick, ".4g");
+      // A long label at the right end would be cut; a character is about seven pixels wide.
+      const anchor = width - x(tick) < 3.5 * label.length ? "end" : "middle";
       svg.append(
         s("line", { class: "dcm-axis", x1: x(tick), x2: x(tick), y1: base, y2: base + 5 }),
-        s("text", { class: "dcm-tick", x: x(tick), y: base + 18, "text-anchor": "middle" }, formatNumber(tick, ".4g")),
+        s("text", { class: "dcm-tick", x: x(tick), y: base + 18, "text-anchor": anchor }, label),
       );
     }
     svg.append(

@@ -1,6 +1,7 @@
 from typing import Any
 
 import ipywidgets
+import numpy as np
 import pytest
 import traitlets
 
@@ -29,7 +30,7 @@ def test_positional_arguments_and_layout() -> None:
         {"value": 1.0},
         {"value": -0.1},
         {"value": True},
-        {"min": 0.05},
+        {"value": 0.0, "min": 0.05},
         {"min": 1.0, "max": 0.0},
         {"min": 0.0, "max": 0.0},
         {"max": float("inf")},
@@ -70,6 +71,37 @@ def test_a_smaller_range_moves_the_value_into_it() -> None:
     slider.max = 0.5
     slider.min = 0.1
     assert slider.value == 0.1
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+def test_numbers_of_numpy_are_numbers(kind: Any) -> None:
+    slider = EpsilonSlider(kind(0.02), kind(0.01), kind(0.05), kind(0.001))
+    slider.value = kind(0.03)
+    slider.min, slider.max, slider.step = kind(0.02), kind(0.2), kind(0.01)
+    state = slider.get_state(["value", "min", "max", "step"])
+    numbers = (0.03, 0.02, 0.2, 0.01)
+    assert list(state.values()) == [float(kind(number)) for number in numbers]
+    assert {type(number) for number in state.values()} == {float}
+    slider.max = np.int64(2)
+    slider.value = np.uint8(1)
+    assert (slider.value, type(slider.value)) == (1.0, float)
+
+
+@pytest.mark.parametrize("value", [True, "0.02", None, np.bool_(True), 1j])
+def test_what_is_no_number_is_refused(value: Any) -> None:
+    slider = EpsilonSlider(value=0.01)
+    with pytest.raises(traitlets.TraitError, match="Received"):
+        slider.value = value
+    with pytest.raises(traitlets.TraitError, match="Received"):
+        EpsilonSlider(step=value)
+    assert slider.value == 0.01
+
+
+@pytest.mark.parametrize(("low", "high", "start"), [(0.05, 0.2, 0.05), (-0.2, 0.1, 0.0)])
+def test_without_a_value_it_starts_inside_of_the_range(
+    low: float, high: float, start: float
+) -> None:
+    assert EpsilonSlider(min=low, max=high).value == start
 
 
 def test_the_value_is_kept_exactly() -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import re
 import threading
 import weakref
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import traitlets
 from ipywidgets.widgets.widget import _instances
 from matplotlib.figure import Figure
 
-from decomon_widgets import EpsilonSlider, SampleGrid
+from decomon_widgets import BoundHistogram, EpsilonSlider, SampleGrid
 
 _PATIENCE = 30
 Data = tuple[np.ndarray, np.ndarray]
@@ -31,12 +32,12 @@ def make(data: Data, by_label: Callable[..., Any]) -> Callable[..., SampleGrid]:
     return make
 
 
-def _expected(grid: SampleGrid, epsilon: float) -> tuple[str, ...]:
+def _expected(grid: SampleGrid, epsilon: float, n_sub_boxes: int = 1) -> tuple[str, ...]:
     def verdict(label: int) -> str:
         radius = 0.01 + 0.004 * label
         if label == 9:
             return "misclassified"
-        if epsilon < radius:
+        if epsilon < radius * (1 + 0.2 * (n_sub_boxes - 1)):
             return "robust"
         return "non_robust" if epsilon > 2 * radius else "unknown"
 
@@ -141,7 +142,112 @@ def test_chosen_samples_can_be_shown(make: Callable[..., SampleGrid], data: Data
     assert len(grid.indices) == 10
 
 
+@pytest.mark.parametrize("chosen", [[1, 2, 3], range(25), [4]])
+def test_observers_see_only_samples_and_results_that_belong_together(
+    make: Callable[..., SampleGrid], data: Data, chosen: Any
+) -> None:
+    grid = make(epsilon=0.03)
+    histogram = BoundHistogram(grid)
+    seen: list[bool] = []
+    arrays = ("verdicts", "upper", "lower", "labels", "predictions", "reasons", "_certified")
+
+    def check(change: Any) -> None:
+        n = len(grid.indices)
+        whole = all(len(getattr(grid, name)) == n for name in arrays)
+        right = grid.labels.tolist() == data[1][list(grid.indices)].tolist()
+        counted = len(histogram._upper_counts) == max(0, len(histogram._edges) - 1)
+        seen.append(whole and right and counted and len(grid._images) == 64 * n)
+
+    grid.observe(check)
+    histogram.observe(check)
+    grid.selected = 9
+    grid.indices = chosen
+    assert grid.verdicts == histogram.verdicts == _expected(grid, 0.03)
+    assert histogram.n_bounds == len(grid.verdicts) == len(chosen)
+    grid.reset()
+    assert grid.verdicts == histogram.verdicts == _expected(grid, 0.03)
+    with grid.hold_trait_notifications():
+        grid.epsilon = 0.02
+        grid.indices = [5, 6]
+    assert grid.verdicts == histogram.verdicts == _expected(grid, 0.02)
+    assert seen
+    assert all(seen)
+
+
+def test_other_samples_are_one_message(make: Callable[..., SampleGrid], monkeypatch: Any) -> None:
+    grid = make(epsilon=0.03)
+    messages: list[set[str]] = []
+
+    def record(message: dict[str, Any], buffers: Any = None) -> None:
+        messages.append({*message["state"], *(path[0] for path in message["buffer_paths"])})
+
+    monkeypatch.setattr(grid, "_send", record)
+    grid.indices = [1, 2]
+    grid.reset()
+    assert len(messages) == 2
+    for message in messages:
+        assert {"indices", "labels", "_images", "verdicts", "upper", "_certified"} <= message
+
+
+def test_an_observer_that_fails_leaves_no_half_loaded_grid(
+    data: Data, by_label: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    model: Any = None
+    grid = SampleGrid(model, *data, epsilon=0.03, seed=0, _certify=by_label)
+    assert grid.wait(_PATIENCE)
+
+    def observer(change: Any) -> None:
+        raise RuntimeError("from an observer")
+
+    grid.observe(observer, "labels")
+    with pytest.raises(RuntimeError, match="from an observer"):
+        grid.indices = [1, 2, 3]
+    assert grid.wait(_PATIENCE)
+    assert grid.verdicts == _expected(grid, 0.03)
+    assert (len(grid.verdicts), grid.busy) == (3, False)
+
+
+def test_an_observer_may_ask_for_something_else(make: Callable[..., SampleGrid]) -> None:
+    grid = make(epsilon=0.03)
+
+    def observer(change: Any) -> None:
+        grid.epsilon = 0.05
+
+    grid.observe(observer, "labels")
+    grid.indices = [1, 2, 3]
+    assert (grid.busy, grid.evaluated_epsilon) == (False, 0.05)
+    assert grid.verdicts == _expected(grid, 0.05)
+
+
 # Arguments
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+def test_numbers_of_numpy_are_numbers(
+    make: Callable[..., SampleGrid], data: Data, kind: Any
+) -> None:
+    grid = make(
+        epsilon=kind(0.03),
+        n_samples=np.int64(7),
+        columns=np.int32(3),
+        n_sub_boxes=np.uint8(2),
+        seed=np.int64(4),
+    )
+    assert type(grid.epsilon) is float
+    assert grid.epsilon == float(kind(0.03))
+    grid.epsilon = kind(0.02)
+    assert grid.epsilon == float(kind(0.02))
+    assert grid.verdicts == _expected(grid, grid.epsilon, 2)
+    grid.selected, grid.columns = np.int64(2), np.int64(4)
+    assert (grid.selected, grid.columns) == (2, 4)
+    assert type(grid.columns) is int
+    grid.epsilon = np.uint8(1)
+    assert grid.epsilon == 1.0
+
+
+@pytest.mark.parametrize("clip", [[0, 1], np.array([0, 1]), np.array([0.0, 1.0], "float32")])
+def test_any_pair_is_a_clip(make: Callable[..., SampleGrid], clip: Any) -> None:
+    assert make(epsilon=0.03, clip=clip).verdicts == make(epsilon=0.03).verdicts
 
 
 @pytest.mark.parametrize(
@@ -159,6 +265,12 @@ def test_chosen_samples_can_be_shown(make: Callable[..., SampleGrid], data: Data
         {"clip": (0, float("nan"))},
         {"clip": 1},
         {"clip": (0, 0.5)},
+        {"clip": (0, 1, 2)},
+        {"clip": ("0", "1")},
+        {"clip": ((0, 1), 2)},
+        {"epsilon": True},
+        {"epsilon": "0.1"},
+        {"columns": 2.5},
         {"executor": "threads"},
         {"image_shape": (7, 7)},
     ],
@@ -245,6 +357,7 @@ def test_a_nan_becomes_an_error_and_an_unknown(
     grid = make(epsilon=0.0, n_samples=5, _certify=certify)
     assert grid.verdicts[0] == "unknown"
     assert "NaN" in grid.error
+    assert f"Sample {grid.indices[0]}:" in grid.error
     assert "NaN" in grid.reasons[0]
     assert grid.verdicts[1:] == _expected(grid, 0.0)[1:]
 
@@ -258,6 +371,9 @@ def test_an_unsound_verifier_is_found_out(make: Callable[..., SampleGrid], by_la
     assert "robust" in grid.verdicts
     grid.epsilon = 0.01
     assert "refuted" in grid.error
+    named = {int(name) for name in re.findall(r"^Sample (\d+):", grid.error, re.MULTILINE)}
+    assert named
+    assert named <= set(grid.indices)
     assert set(grid.verdicts) <= {"unknown", "misclassified"}
     grid.epsilon = 0.0
     assert "robust" not in grid.verdicts
@@ -557,6 +673,21 @@ def test_a_page_without_widgets_shows_a_picture(make: Callable[..., SampleGrid])
     assert data["image/png"].startswith("iVBOR")
     for name in ("robust", "maybe robust", "non robust", "misclassified"):
         assert name in data["text/plain"]
+
+
+def test_without_a_front_end_an_error_is_shown_too(data: Data) -> None:
+    def certify(*arguments: Any, **options: Any) -> Any:
+        raise ArithmeticError("no $answer$ today: " + "word " * 200)
+
+    model: Any = None
+    grid = SampleGrid(model, *data, executor="sync", _certify=certify)
+    for widget in (grid, BoundHistogram(grid)):
+        bundle = widget._repr_mimebundle_()
+        assert bundle is not None
+        assert "no $answer$ today" in bundle[0]["text/plain"]
+        figure = widget.to_figure()
+        assert "no $answer$ today" in figure.get_suptitle()
+        figure.canvas.draw()
 
 
 @pytest.mark.parametrize("dark", [False, True])

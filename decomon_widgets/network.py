@@ -1,0 +1,93 @@
+"""What a grid must know of the model that it shows."""
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["Network"]
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model as far as a grid looks at it.
+
+    Attributes
+    ----------
+    keras_model
+        The Keras model, None if it is not one.
+    input_shape
+        Shape of one input, None if it is not fixed.
+    n_classes
+        Number of outputs, None if it is not fixed.
+    """
+
+    keras_model: "keras.Model | None"
+    input_shape: Shape | None
+    n_classes: int | None
+
+    @classmethod
+    def of(cls, model: Any) -> "Network":
+        """Look at a ``keras.Model`` or a ``DecomonModel``; of anything else nothing is known."""
+        import keras  # takes seconds: not before there is a model
+
+        from decomon.models import DecomonModel
+
+        if isinstance(model, DecomonModel):
+            return cls(model.model, model.input_shape, _n_classes(model.output_shape))
+        if not isinstance(model, keras.Model):
+            return cls(None, None, None)
+        # Of a model without them, the verifier says what is wrong.
+        inputs, outputs = (_only_shape(model, name) for name in ("inputs", "outputs"))
+        return cls(model, inputs, None if outputs is None else _n_classes(outputs))
+
+    def fingerprint(self) -> tuple[object, ...]:
+        """Everything that decides the outputs: checksums of the weights, settings of the layers.
+
+        Two of them are equal as long as the model is the same.
+        """
+        if self.keras_model is None:
+            return ()
+        weights = (np.ascontiguousarray(weight) for weight in self.keras_model.weights)
+        checksums = tuple(zlib.crc32(array.reshape(-1).view(np.uint8).data) for array in weights)
+        return checksums, _settings(self.keras_model)
+
+
+def _only_shape(model: Any, name: str) -> Shape | None:
+    try:
+        tensors = getattr(model, name)
+    except (AttributeError, ValueError):  # not built
+        return None
+    if not isinstance(tensors, list) or len(tensors) != 1:
+        return None
+    shape = tuple(tensors[0].shape[1:])
+    return None if None in shape else shape
+
+
+def _n_classes(output_shape: Shape) -> int | None:
+    return output_shape[0] if len(output_shape) == 1 else None
+
+
+def _settings(model: "keras.Model") -> tuple[object, ...]:
+    """Plain public settings and functions of all layers, those of models in the model too."""
+    import keras
+
+    found: list[object] = []
+    for layer in model.layers:
+        values = vars(layer).items()
+        found.append(layer)
+        found += [
+            (name, value)
+            for name, value in values
+            if not name.startswith("_")
+            and (isinstance(value, bool | int | float | str) or callable(value))
+        ]
+        if isinstance(layer, keras.Model):
+            found.append(_settings(layer))
+    return tuple(found)
