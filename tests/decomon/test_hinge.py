@@ -70,6 +70,8 @@ def check_valid(hinge: Hinge, low: Array, high: Array, found: Lines) -> None:
     The lower line passes through the kink and its slope lies between both slopes: exact.  The
     upper line's offset is ``fl(fl(f(e)) - fl(s e))`` for the ends e, each of the three operations
     off by at most u times its result, or by an underflow: u (|f(e)| + |s e| + |offset|) + 3 tiny.
+    TensorFlow's threads, but not all others, read a subnormal end as zero, and so may take the
+    other piece between it and zero: both pieces differ there by at most (right - left) tiny.
     """
     dtype = str(low.dtype)
     unit = Fraction(float(np.finfo(dtype).eps)) / 2
