@@ -84,8 +84,15 @@ def check_valid(hinge: Hinge, low: Array, high: Array, found: Lines) -> None:
         ends = (Fraction(a), Fraction(b))
         inner = [ends[0] + (ends[1] - ends[0]) * Fraction(k, 7) for k in range(8)]
         kink = [Fraction(0)] if a <= 0 <= b else []
-        room = 3 * tiny + unit * (1 + 4 * unit) * max(
-            abs(exact(hinge, e, dtype)) + abs(upper_slope * e) + abs(upper_offset) for e in ends
+        flushed = (Fraction(hinge.right) - Fraction(hinge.left)) * tiny
+        room = (
+            3 * tiny
+            + flushed
+            + unit
+            * (1 + 4 * unit)
+            * max(
+                abs(exact(hinge, e, dtype)) + abs(upper_slope * e) + abs(upper_offset) for e in ends
+            )
         )
         for z in (*inner, *kink):
             value = exact(hinge, z, dtype)
