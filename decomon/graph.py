@@ -151,6 +151,26 @@ def from_keras(model: Any) -> Graph:
     return replace(builder.finish(end), input_dtype=_input_dtype(function.inputs[0]))
 
 
+def all_layers(model: Any) -> tuple[Any, ...]:
+    """Return the layers of a model and of the models inside it."""
+    found: list[Any] = []
+    for layer in model.layers:
+        found.append(layer)
+        if isinstance(layer, keras.Model):
+            found.extend(all_layers(layer))
+    return tuple(found)
+
+
+def layer_settings(layer: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the public numbers, names and functions of a layer that say what it computes."""
+    return tuple(
+        (name, value)
+        for name, value in cast("dict[str, Any]", vars(layer)).items()
+        if not name.startswith("_")
+        and (isinstance(value, bool | int | float | str) or callable(value))
+    )
+
+
 def call_keras(model: Any, x: Tensor) -> Tensor:
     """Run the real model; it may want its only input, and give its only output, in a container."""
     structure = _function(model)._inputs_struct

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from types import FunctionType
-from typing import Any, cast, final
+from typing import Any, final
 from weakref import WeakKeyDictionary
 
 from decomon._backend import keras
 from decomon.bounds import Interval
 from decomon.domains import BoxDomain, Domain
-from decomon.graph import Graph, from_keras
+from decomon.graph import Graph, all_layers, from_keras, layer_settings
 from decomon.inputs import check_count
 from decomon.methods import ALIASES, METHODS, Method
 from decomon.ops._base import SlopeRule
@@ -258,28 +257,8 @@ class _Fingerprint:
 
 
 def _fingerprint(model: Any) -> _Fingerprint:
-    layers = _all_layers(model)
-    return _Fingerprint(layers, tuple(_settings(layer) for layer in layers))
-
-
-def _all_layers(model: Any) -> tuple[Any, ...]:
-    """Return the layers of a model and of the models inside it."""
-    found: list[Any] = []
-    for layer in model.layers:
-        found.append(layer)
-        if isinstance(layer, keras.Model):
-            found.extend(_all_layers(layer))
-    return tuple(found)
-
-
-def _settings(layer: Any) -> tuple[Any, ...]:
-    """Return the public attributes of a layer that say what it computes."""
-    plain = (bool, int, float, str, FunctionType, keras.layers.Layer)
-    return tuple(
-        (name, value)
-        for name, value in cast("dict[str, Any]", vars(layer)).items()
-        if not name.startswith("_") and isinstance(value, plain)
-    )
+    layers = all_layers(model)
+    return _Fingerprint(layers, tuple(layer_settings(layer) for layer in layers))
 
 
 @final

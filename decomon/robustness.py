@@ -219,29 +219,22 @@ def get_range_box(
     ------
     As :func:`get_adv_box`.
     """
-    verifier = verifier_of(model)
-    size = verifier.graph.nodes[-1].size
     both = _bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(1.0, -1.0))
-    shape = (len(both), *verifier.graph.output_shape)
-    return Range(both[:, :size].reshape(shape), -both[:, size:].reshape(shape))
+    return Range(both[:, 0], -both[:, 1])
 
 
 def get_upper_box(
     model: Any, x_min: Any, x_max: Any, batch_size: int = -1, n_sub_boxes: int = 1
 ) -> Array:
     """Bound every output over each box from above; see :func:`get_range_box`."""
-    verifier = verifier_of(model)
-    upper = _bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(1.0,))
-    return upper.reshape(len(upper), *verifier.graph.output_shape)
+    return _bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(1.0,))[:, 0]
 
 
 def get_lower_box(
     model: Any, x_min: Any, x_max: Any, batch_size: int = -1, n_sub_boxes: int = 1
 ) -> Array:
     """Bound every output over each box from below; see :func:`get_range_box`."""
-    verifier = verifier_of(model)
-    negated = _bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(-1.0,))
-    return -negated.reshape(len(negated), *verifier.graph.output_shape)
+    return -_bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(-1.0,))[:, 0]
 
 
 def _limit(verifier: Verifier, n_sub_boxes: int) -> int:
@@ -268,7 +261,7 @@ def _prepare(
 def _bound_outputs(
     model: Any, x_min: Any, x_max: Any, batch_size: int, n_sub_boxes: int, signs: tuple[float, ...]
 ) -> Array:
-    """Bound the flattened outputs times each sign from above, ``(batch, signs * outputs)``."""
+    """Bound the outputs times each sign from above, ``(batch, signs, *output_shape)``."""
     verifier = verifier_of(model)
     graph = verifier.graph
     boxes = check_boxes(x_min, x_max, graph.input_shape)
@@ -296,4 +289,4 @@ def _bound_outputs(
             for begin in range(0, rows.shape[1], verifier.row_limit)
         ]
         results.append(np.concatenate(columns, axis=1))
-    return np.concatenate(results)
+    return np.concatenate(results).reshape(len(boxes), len(signs), *graph.output_shape)

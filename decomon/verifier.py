@@ -267,13 +267,13 @@ class Verifier:
         """Return how many rows and how many samples to treat at once, from a memory budget."""
         graph, item = self.graph, self.dtype.size
         widest = max(node.size for node in graph.nodes)
-        relaxed = [graph.nodes[i].size for i in graph.relaxed if i not in graph.exact]
+        inner = [i for i in graph.relaxed if i not in graph.exact]
+        relaxed = [graph.nodes[i].size for i in inner]
         rows = max([*relaxed, graph.nodes[-1].size])
         row_limit = max(1, min(rows, _ROW_BYTES // (2 * widest * item)))
         stored = sum(relaxed) * graph.nodes[0].size
         sample = 2 * item * (row_limit * widest + stored)
         if self.steps:
-            inner = [i for i in graph.relaxed if i not in graph.exact]
             sets = [
                 (self._sets(start, index) or 0) * graph.nodes[index].size
                 for start in inner

@@ -54,9 +54,12 @@ class Network:
         """
         if self.keras_model is None:
             return ()
+        from decomon.graph import all_layers, layer_settings
+
         weights = (np.ascontiguousarray(weight) for weight in self.keras_model.weights)
         checksums = tuple(zlib.crc32(array.reshape(-1).view(np.uint8).data) for array in weights)
-        return checksums, _settings(self.keras_model)
+        settings = tuple((i, layer_settings(i)) for i in all_layers(self.keras_model))
+        return checksums, settings
 
 
 def _only_shape(model: Any, name: str) -> Shape | None:
@@ -72,22 +75,3 @@ def _only_shape(model: Any, name: str) -> Shape | None:
 
 def _n_classes(output_shape: Shape) -> int | None:
     return output_shape[0] if len(output_shape) == 1 else None
-
-
-def _settings(model: "keras.Model") -> tuple[object, ...]:
-    """Plain public settings and functions of all layers, those of models in the model too."""
-    import keras
-
-    found: list[object] = []
-    for layer in model.layers:
-        values = vars(layer).items()
-        found.append(layer)
-        found += [
-            (name, value)
-            for name, value in values
-            if not name.startswith("_")
-            and (isinstance(value, bool | int | float | str) or callable(value))
-        ]
-        if isinstance(layer, keras.Model):
-            found.append(_settings(layer))
-    return tuple(found)

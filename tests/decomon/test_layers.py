@@ -15,6 +15,7 @@ from decomon.graph import Graph, from_keras
 from decomon.ops import AffineOp, NonlinearOp, Op
 from decomon.ops._registry import Call, rule_for
 from decomon.ops.terminal import Terminal
+from decomon.rounding import gamma
 from tests.decomon.helpers import Array, keras, layers, precision, rng_of, tf
 from tests.decomon.layer_cases import ALL, CASES, LayerCase
 
@@ -100,11 +101,6 @@ def random_intervals(
         low, high = np.stack(lows).astype(dtype), np.stack(highs).astype(dtype)
         result.append((np.minimum(low, high), np.maximum(low, high)))
     return result
-
-
-def gamma(count: int, dtype: str) -> float:
-    unit = float(np.finfo(dtype).eps) / 2
-    return count * unit / (1 - count * unit)
 
 
 def test_every_registered_layer_has_an_entry() -> None:
