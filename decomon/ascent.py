@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decomon._backend import Tensor, tf
 from decomon.domains import Domain
-from decomon.graph import Graph
+from decomon.nodes import Graph
 
 _STEPS = 20
 

@@ -11,24 +11,8 @@ from dataclasses import dataclass
 from typing import Self, final
 
 from decomon._backend import Tensor, tf
+from decomon._tensors import flatten, flatten_rows
 from decomon.bounds import AffineBound, Interval
-
-
-def flatten_rows(weights: Tensor) -> Tensor:
-    """``(batch, spec, *shape)`` to ``(batch, spec, n)``."""
-    shape = tf.shape(weights)
-    size = 1
-    for side in weights.shape[2:]:
-        size *= side
-    return tf.reshape(weights, [shape[0], shape[1], size])
-
-
-def flatten(values: Tensor) -> Tensor:
-    """``(batch, *shape)`` to ``(batch, n)``."""
-    size = 1
-    for side in values.shape[1:]:
-        size *= side
-    return tf.reshape(values, [tf.shape(values)[0], size])
 
 
 class Domain(abc.ABC):

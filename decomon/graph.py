@@ -1,134 +1,61 @@
-"""The network as an immutable list of ops.  The only module that knows Keras internals."""
+"""Reading the network out of a Keras model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import partial
 from typing import Any, cast, final
 
 from decomon._backend import Shape, Tensor, keras, tf
+from decomon._tensors import size_of
 from decomon.errors import UnsupportedModelError
-from decomon.ops import Call, UnsupportedError
-from decomon.ops._base import AffineOp, NonlinearOp, Op
-from decomon.ops._registry import rule_for
-from decomon.ops.terminal import Terminal
+from decomon.inspection import all_layers
+from decomon.nodes import Graph, Node
+from decomon.ops import Builder, Call, UnsupportedError, Value
+from decomon.ops._base import Op
+from decomon.ops._calls import Known, build_model, functional, is_model, read_call, walk
+from decomon.ops._registry import build
+from decomon.ops.keras_ops._classes import find
+from decomon.ops.merging import Concatenate
+from decomon.ops.shaping import Reshape, Slice
+from decomon.ops.terminal import stripped_name
+
+__all__ = ["Graph", "Node", "call_keras", "from_keras"]
+
+_layers = keras.layers
+
+# What moves integers around, and what turns them into floats before it computes.
+_MOVES = (
+    _layers.Flatten,
+    _layers.Reshape,
+    _layers.Permute,
+    _layers.RepeatVector,
+    _layers.Concatenate,
+    _layers.Identity,
+)
+_CASTS = (_layers.Dense, _layers.Rescaling, _layers.Normalization, *find("core.Cast"))
 
 
-@final
-@dataclass(frozen=True)
-class Node:
-    """One op applied to earlier nodes.
-
-    ``shape`` is the shape of one sample's value; ``op`` is None for the input.
-    """
-
-    name: str
-    op: Op | None
-    inputs: tuple[int, ...]
-    shape: Shape
-
-    @property
-    def evaluate(self) -> Op:
-        """The op; the input has none, and asking for it is a mistake in the traversal."""
-        if self.op is None:
-            raise ValueError(f"Node {self.name!r} is an input and has no op.")
-        return self.op
-
-    @property
-    def size(self) -> int:
-        """Number of neurons."""
-        size = 1
-        for side in self.shape:
-            size *= side
-        return size
-
-
-@final
-@dataclass(frozen=True)
-class Graph:
-    """Nodes in topological order; node 0 is the input and the last one is the output.
-
-    ``stripped`` names the final activation that was removed ("softmax", "sigmoid"), or is empty:
-    the output is then the logits.  ``input_dtype`` is what the model rounds its inputs to and
-    ``dtype`` the widest type that one of its layers computes in.
-    """
-
-    nodes: tuple[Node, ...]
-    stripped: str = ""
-    input_dtype: str = "float32"
-    dtype: str = "float32"
-
-    @property
-    def input_shape(self) -> Shape:
-        """Shape of one input."""
-        return self.nodes[0].shape
-
-    @property
-    def output_shape(self) -> Shape:
-        """Shape of one output."""
-        return self.nodes[-1].shape
-
-    @property
-    def output(self) -> int:
-        """Index of the output node."""
-        return len(self.nodes) - 1
-
-    @cached_property
-    def nonlinear(self) -> tuple[int, ...]:
-        """Indices of the nodes that need a relaxation."""
-        return tuple(i for i, n in enumerate(self.nodes) if isinstance(n.op, NonlinearOp))
-
-    @cached_property
-    def relaxed(self) -> tuple[int, ...]:
-        """Indices of the nodes whose intervals relaxations are built on, without repetition."""
-        return tuple(dict.fromkeys(self.nodes[i].inputs[0] for i in self.nonlinear))
-
-    @cached_property
-    def exact(self) -> frozenset[int]:
-        """Indices of the nodes whose interval arithmetic is exact, so that nothing can improve it.
-
-        As long as every neuron depends on an input coordinate of its own, neurons are
-        independent; one general affine op of independent neurons still has an exact range,
-        what follows it has not.
-        """
-        independent, found = {0}, {0}
-        for i, node in enumerate(self.nodes[1:], start=1):
-            if len(node.inputs) == 1 and node.inputs[0] in independent:
-                found.add(i)
-                if isinstance(node.op, NonlinearOp) or (
-                    isinstance(node.op, AffineOp) and node.op.diagonal
-                ):
-                    independent.add(i)
-        return frozenset(found)
-
-    def ancestors(self, index: int) -> frozenset[int]:
-        """Return the nodes that node ``index`` depends on, itself included."""
-        found = {index}
-        for i in range(index, 0, -1):
-            if i in found:
-                found.update(self.nodes[i].inputs)
-        return frozenset(found)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Evaluate the network (the logits, if an activation was stripped)."""
-        values = [x]
-        for node in self.nodes[1:]:
-            values.append(node.evaluate(*(values[i] for i in node.inputs)))
-        return values[-1]
-
-
-def from_keras(model: Any) -> Graph:
+def from_keras(model: Any, *, strip: bool = True, output: int | None = None) -> Graph:
     """Read the graph of a built Sequential or Functional model, nested models inlined.
 
     The model is only read: it is not renamed, called or changed.
+
+    Parameters
+    ----------
+    model : keras.Model
+    strip : bool
+        Whether to remove a final softmax or sigmoid.
+    output : int, optional
+        The position of the output to keep, of several; all by default.
 
     Raises
     ------
     TypeError
         If ``model`` is not a Keras model.
     ValueError
-        If it is not built, or has several inputs or outputs, or free dimensions.
+        If it is not built, or has free dimensions.
     UnsupportedModelError
         If it contains layers without a certified rule; the message lists all of them.
     """
@@ -138,59 +65,47 @@ def from_keras(model: Any) -> Graph:
             f"Received: {type(model).__module__}.{type(model).__qualname__}"
         )
     function = _function(model)
-    if len(function.inputs) != 1 or len(function.outputs) != 1:
-        raise UnsupportedModelError(
-            "Only models with one input and one output are supported so far. "
-            f"Received: model {model.name!r} with {len(function.inputs)} inputs and "
-            f"{len(function.outputs)} outputs"
-        )
     builder = _Builder()
-    start = builder.add(Node("input", None, (), _shape(function.inputs[0], "input")))
-    end = builder.inline(function, [start], prefix="")[0]
-    builder.raise_problems(model, end)
-    return replace(builder.finish(end), input_dtype=_input_dtype(function.inputs[0]))
-
-
-def all_layers(model: Any) -> tuple[Any, ...]:
-    """Return the layers of a model and of the models inside it."""
-    found: list[Any] = []
-    for layer in model.layers:
-        found.append(layer)
-        if isinstance(layer, keras.Model):
-            found.extend(all_layers(layer))
-    return tuple(found)
-
-
-def layer_settings(layer: Any) -> tuple[tuple[str, Any], ...]:
-    """Return the public numbers, names and functions of a layer that say what it computes."""
-    return tuple(
-        (name, value)
-        for name, value in cast("dict[str, Any]", vars(layer)).items()
-        if not name.startswith("_")
-        and (isinstance(value, bool | int | float | str) or callable(value))
+    starts = builder.begin(function.inputs)
+    results = builder.inline(function, starts, prefix="")
+    chosen = results if output is None else [results[output]]
+    end = builder.end(chosen)
+    builder.raise_problems(model, end.index)
+    return replace(
+        builder.finish(end.index, strip=strip),
+        input_dtype=_input_dtype(function.inputs),
+        input_shapes=tuple(value.shape for value in starts),
+        output_shapes=tuple(value.shape for value in chosen),
     )
 
 
 def call_keras(model: Any, x: Tensor) -> Tensor:
-    """Run the real model; it may want its only input, and give its only output, in a container."""
-    structure = _function(model)._inputs_struct
-    outputs = model(keras.tree.pack_sequence_as(structure, [x]), training=False)
+    """Run the real model on what its graph calls the input: several inputs are one flat tensor.
+
+    Returns the first output.
+    """
+    function = _function(model)
+    inputs = [x]
+    if len(function.inputs) > 1:
+        shapes = [tuple(t.shape[1:]) for t in function.inputs]
+        parts = tf.split(x, [size_of(shape) for shape in shapes], axis=1)
+        inputs = [tf.reshape(part, [-1, *shape]) for part, shape in zip(parts, shapes, strict=True)]
+    cast_inputs = [tf.cast(v, t.dtype) for v, t in zip(inputs, function.inputs, strict=True)]
+    outputs = model(
+        keras.tree.pack_sequence_as(function._inputs_struct, cast_inputs), training=False
+    )
     return keras.tree.flatten(outputs)[0]
 
 
 def _function(model: Any) -> Any:
     """Return the op graph inside a model."""
-    if isinstance(model, keras.Sequential):
-        # A Sequential that knows its input shape keeps a Functional twin of itself.
-        if model._functional is None:
-            raise ValueError(
-                f"Model {model.name!r} is not built, so its input shape is unknown. Add a "
-                "keras.Input as its first layer, or call model.build((None, ...)) before. "
-                f"Received: {model!r}"
-            )
-        return model._functional
-    if isinstance(model, keras.Function):
-        return model
+    try:
+        if is_model(model):
+            return functional(model)
+    except UnsupportedError as reason:
+        raise UnsupportedModelError(
+            f"Model {model.name!r} cannot be converted: {reason}. Received: {model!r}"
+        ) from reason
     raise UnsupportedModelError(
         f"Model {model.name!r} ({type(model).__qualname__}) is a subclassed model: its graph "
         "cannot be read. Build it with the Functional API or as keras.Sequential. "
@@ -210,69 +125,112 @@ def _shape(tensor: Any, name: str) -> Shape:
 
 @final
 @dataclass
-class _Builder:
+class _Builder(Builder):
     nodes: list[Node] = field(default_factory=list[Node])
     problems: dict[str, str] = field(default_factory=dict[str, str])
+    integers: set[int] = field(default_factory=set[int])
     dtype: str = "float32"
+    current: str = "float32"
+    name: str = "input"
 
-    def add(self, node: Node) -> int:
-        self.nodes.append(node)
-        return len(self.nodes) - 1
+    @property
+    def precision(self) -> str:
+        return self.current
 
-    def inline(self, function: Any, starts: Sequence[int], prefix: str) -> list[int]:
-        """Add the ops of a Keras function applied to ``starts``; return its outputs' indices."""
-        index = {id(t): i for t, i in zip(function.inputs, starts, strict=True)}
-        for depth in sorted(function._nodes_by_depth, reverse=True):
-            for call in function._nodes_by_depth[depth]:
-                if call.is_input or any(id(t) in index for t in call.output_tensors):
-                    continue
-                if not all(id(t) in index for t in call.input_tensors):
-                    continue  # hangs on something that no output needs
-                inputs = [index[id(t)] for t in call.input_tensors]
-                for tensor, i in zip(
-                    call.output_tensors, self.call(call, inputs, prefix), strict=True
-                ):
-                    index[id(tensor)] = i
-        return [index[id(t)] for t in function.outputs]
+    def add(self, op: Op | None, inputs: Sequence[Value], shape: Shape) -> Value:
+        self.nodes.append(Node(self.name, op, tuple(value.index for value in inputs), shape))
+        return Value(len(self.nodes) - 1, shape)
 
-    def call(self, call: Any, inputs: list[int], prefix: str) -> list[int]:
+    def apply(self, op: Op, *inputs: Value) -> Value:
+        return self.add(op, inputs, _trace(op, [value.shape for value in inputs]))
+
+    def layer(self, layer: Any, *inputs: Value) -> Value:
+        _compute_dtype(layer)
+        if is_model(layer):
+            return build_model(layer, inputs, self)[0]
+        shapes = [(None, *value.shape) for value in inputs]
+        output = layer.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+        call = Call(layer, inputs, (tuple(output[1:]),), self, args=inputs)
+        return build(call)[0]
+
+    def begin(self, tensors: Sequence[Any]) -> list[Value]:
+        """Add the input; several are cut out of a flat one."""
+        shapes = [_shape(t, f"input {t.name!r}") for t in tensors]
+        if len(shapes) == 1:
+            starts = [self.add(None, (), shapes[0])]
+        else:
+            self.name = "inputs"
+            sizes = [size_of(shape) for shape in shapes]
+            flat = self.add(None, (), (sum(sizes),))
+            starts: list[Value] = []
+            for position, (tensor, shape) in enumerate(zip(tensors, shapes, strict=True)):
+                self.name = tensor.name
+                begin = sum(sizes[:position])
+                part = self.apply(Slice(((begin, begin + sizes[position], 1),)), flat)
+                starts.append(self.apply(Reshape(shape), part))
+        self.integers.update(
+            value.index
+            for value, tensor in zip(starts, tensors, strict=True)
+            if not tensor.dtype.startswith(("float", "bfloat"))
+        )
+        return starts
+
+    def end(self, values: Sequence[Value]) -> Value:
+        """Join several outputs to a flat one."""
+        if len(values) == 1:
+            return values[0]
+        self.name = "outputs"
+        flat = [self.apply(Reshape((size_of(value.shape),)), value) for value in values]
+        return self.apply(Concatenate(1), *flat)
+
+    def inline(self, function: Any, starts: Sequence[Value], prefix: str) -> list[Value]:
+        """Add the ops of a Keras function applied to ``starts``; return its outputs."""
+        return walk(function, starts, partial(self.call, prefix=prefix))
+
+    def call(self, node: Any, known: Known, *, prefix: str) -> Sequence[Value]:
         """Add one call of an operation; unsupported ones are noted and passed over."""
-        operation = call.operation
-        name = f"{prefix}{operation.name}"
+        operation = node.operation
+        outer, self.name = self.name, f"{prefix}{operation.name}"
+        name = self.name
         try:
-            _check_arguments(call)
-            if isinstance(operation, (keras.Sequential, keras.Function)):
-                return self.inline(_function(operation), inputs, prefix=f"{name}/")
-            if len(call.output_tensors) != 1:
-                raise UnsupportedError("it has several outputs")
-            self.dtype = max(self.dtype, _compute_dtype(operation))
-            shape = _shape(call.output_tensors[0], f"the output of layer {name!r}")
-            shapes = tuple(self.nodes[i].shape for i in inputs)
-            ops = rule_for(operation)(Call(operation, shapes, shape))
+            call = read_call(node, known, self)
+            if is_model(operation):
+                return self.inline(functional(operation), call.inputs, prefix=f"{name}/")
+            moved = self.check_integers(operation, call.inputs)
+            self.current = _compute_dtype(operation, node.output_tensors)
+            self.dtype = max(self.dtype, self.current)
+            values = build(call)
+            _check_shapes(name, values, call.output_shapes)
+            if moved:
+                self.integers.update(value.index for value in values)
+            return values
         except UnsupportedError as reason:
             described = f"Layer {name!r} ({_qualified(operation)})"
             self.problems[described] = str(reason)
-            placeholder = [_shape(t, described) for t in call.output_tensors]
-            return [self.add(Node(name, None, tuple(inputs), shape)) for shape in placeholder]
-        return [self.chain(name, ops, tuple(inputs), shape)]
+            inputs = [known[id(t)] for t in node.input_tensors]
+            placeholders = [
+                tuple(1 if side is None else side for side in t.shape[1:])
+                for t in node.output_tensors
+            ]
+            return [self.add(None, inputs, shape) for shape in placeholders]
+        finally:
+            self.name = outer
 
-    def chain(self, name: str, ops: Sequence[Op], inputs: tuple[int, ...], shape: Shape) -> int:
-        """Add the ops of one layer, one after the other."""
-        for position, op in enumerate(ops):
-            # Intermediate shapes are those that the op gives to symbolic tensors.
-            shapes = [self.nodes[i].shape for i in inputs]
-            last = position == len(ops) - 1
-            inputs = (self.add(Node(name, op, inputs, shape if last else _trace(op, shapes))),)
-        return inputs[0]
+    def check_integers(self, operation: Any, inputs: Sequence[Value]) -> bool:
+        """Refuse arithmetic on integers; say whether integers come out."""
+        if not any(value.index in self.integers for value in inputs):
+            return False
+        if isinstance(operation, _CASTS):
+            return False
+        if isinstance(operation, _MOVES):
+            return True
+        raise UnsupportedError(
+            "it is called on integers, whose arithmetic may wrap around or round. Put "
+            "keras.layers.Rescaling(1.0) before it, which makes floats of them"
+        )
 
     def raise_problems(self, model: Any, end: int) -> None:
         """Raise one error that lists every unsupported layer."""
-        needed = Graph(tuple(self.nodes)).ancestors(end) - {end}
-        for node in (self.nodes[i] for i in sorted(needed)):
-            if isinstance(node.op, Terminal):
-                self.problems[f"The {node.op.name} of layer {node.name!r}"] = (
-                    "it can be stripped only as the last activation of the model"
-                )
         if not self.problems:
             return
         listed = "\n".join(
@@ -280,15 +238,15 @@ class _Builder:
         )
         raise UnsupportedModelError(
             f"Model {model.name!r} cannot be converted:\n{listed}\n"
-            "Supported layers: decomon.ops.supported(). To add a rule, see decomon.ops.register."
+            "Supported layers: decomon.ops.supported(). To add a rule, see decomon.ops.register "
+            "and the tutorial 'custom layer'."
         )
 
-    def finish(self, end: int) -> Graph:
+    def finish(self, end: int, *, strip: bool) -> Graph:
         """Strip a final softmax or sigmoid, drop what the output does not need, renumber."""
-        stripped = ""
-        op = self.nodes[end].op
-        if isinstance(op, Terminal):
-            stripped, end = op.name, self.nodes[end].inputs[0]
+        stripped = stripped_name(self.nodes[end].op) if strip else ""
+        if stripped:
+            end = self.nodes[end].inputs[0]
         needed = sorted(Graph(tuple(self.nodes)).ancestors(end) | {0})
         number = {old: new for new, old in enumerate(needed)}
         kept = [self.nodes[i] for i in needed]
@@ -299,38 +257,48 @@ class _Builder:
 def _trace(op: Op, shapes: Sequence[Shape]) -> Shape:
     """Return the output shape of an op by tracing it on symbolic tensors."""
     specs = [tf.TensorSpec([None, *shape], tf.float32) for shape in shapes]
-    return tuple(tf.function(op).get_concrete_function(*specs).output_shapes[1:])
+    return tuple(tf.function(op, autograph=False).get_concrete_function(*specs).output_shapes[1:])
 
 
-def _check_arguments(call: Any) -> None:
-    """Refuse calls whose extra arguments change what the layer computes."""
-    flags = {key: value for key, value in call.arguments.kwargs.items() if value is not None}
-    training = flags.pop("training", False)
-    if training:
-        raise UnsupportedError("it was called with training=True, so it is not deterministic")
-    tensors = sum(len(keras.tree.flatten(arg)) for arg in call.arguments.args)
-    if flags or tensors != len(call.input_tensors):
-        raise UnsupportedError(
-            f"it was called with arguments other than tensors: {call.arguments.args} {flags}"
+def _check_shapes(name: str, values: Sequence[Value], shapes: Sequence[Any]) -> None:
+    """Refuse a rule that builds something of another shape than the layer does.
+
+    Some layers do not say all sides of their output.
+    """
+    built = [value.shape for value in values]
+    same = len(built) == len(shapes) and all(
+        len(ours) == len(theirs)
+        and all(known in (None, side) for side, known in zip(ours, theirs, strict=True))
+        for ours, theirs in zip(built, shapes, strict=False)
+    )
+    if not same:
+        raise ValueError(
+            f"The rule of layer {name!r} must build outputs of the shapes {list(shapes)} (without "
+            f"batch axis). Received: {built}"
         )
 
 
-def _compute_dtype(operation: Any) -> str:
-    """Return what a layer computes in; refuse lower precisions than the bounds'."""
-    dtype = operation.compute_dtype if isinstance(operation, keras.layers.Layer) else "float32"
-    if dtype not in ("float32", "float64"):
-        raise UnsupportedError(f"it computes in {dtype}; bounds are for float32 and float64")
+def _compute_dtype(operation: Any, outputs: Sequence[Any] = ()) -> str:
+    """Return the widest type that a layer computes in; refuse lower precisions than the bounds'."""
+    if isinstance(operation, keras.layers.Layer):
+        inside = [part for part in all_layers(operation) if isinstance(part, keras.layers.Layer)]
+        dtypes = [layer.compute_dtype for layer in (operation, *inside)]
+    else:
+        dtypes = ["float32", *(t.dtype for t in outputs if "float" in t.dtype)]
+    for dtype in dtypes:
+        if dtype not in ("float32", "float64"):
+            raise UnsupportedError(f"it computes in {dtype}; bounds are for float32 and float64")
     activation: Any = getattr(operation, "activation", None)
-    if isinstance(activation, keras.layers.Layer) and activation.compute_dtype != dtype:
+    if isinstance(activation, keras.layers.Layer) and activation.compute_dtype != dtypes[0]:
         raise UnsupportedError(
-            f"it computes in {dtype}, but its activation in {activation.compute_dtype}"
+            f"it computes in {dtypes[0]}, but its activation in {activation.compute_dtype}"
         )
-    return dtype
+    return max(dtypes)
 
 
-def _input_dtype(tensor: Any) -> str:
+def _input_dtype(tensors: Sequence[Any]) -> str:
     """Return what inputs are rounded to; integers are exact in either precision."""
-    return "float64" if tensor.dtype == "float64" else "float32"
+    return "float64" if all(t.dtype == "float64" for t in tensors) else "float32"
 
 
 def _qualified(operation: Any) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from decomon._backend import Tensor, tf
+
 
 def gamma(count: int, dtype: Any) -> float:
     """Bound the relative error of a sum of ``count`` products, in any order of summation.
@@ -24,6 +26,11 @@ def gamma(count: int, dtype: Any) -> float:
             f"No useful error bound exists for so long a sum in {dtype}. Received: count={count}"
         )
     return count * roundoff / (1 - count * roundoff)
+
+
+def units(z: Tensor) -> tuple[float, float]:
+    """Return the unit roundoff and the smallest normal number of a tensor's type."""
+    return (2.0**-24, 2.0**-126) if z.dtype == tf.float32 else (2.0**-53, 2.0**-1022)
 
 
 def doubtful(value: NDArray[np.floating], magnitude: NDArray[np.floating]) -> NDArray[np.bool_]:

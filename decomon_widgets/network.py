@@ -54,7 +54,7 @@ class Network:
         """
         if self.keras_model is None:
             return ()
-        from decomon.graph import all_layers, layer_settings
+        from decomon.inspection import all_layers, layer_settings
 
         weights = (np.ascontiguousarray(weight) for weight in self.keras_model.weights)
         checksums = tuple(zlib.crc32(array.reshape(-1).view(np.uint8).data) for array in weights)

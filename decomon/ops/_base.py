@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
 
 from decomon._backend import Shape, Tensor, tf
-from decomon.bounds import Interval, Lines
+from decomon.bounds import Interval, Relaxation
 
 
 class Op(abc.ABC):
     """A function of one or more tensors, each with a batch axis first."""
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether every output depends on one coordinate of the input and no two on the same."""
+        return False
+
+    @property
+    def narrows(self) -> bool:
+        """Whether the op's interval is tighter than what its matrix or relaxation gives."""
+        return False
 
     @abc.abstractmethod
     def __call__(self, *inputs: Tensor) -> Tensor:
@@ -28,11 +40,6 @@ class AffineOp(Op):
     offset follow from the evaluation.
     """
 
-    @property
-    def diagonal(self) -> bool:
-        """Whether every output depends on one coordinate of the input and no two on the same."""
-        return False
-
     @abc.abstractmethod
     def absolute(self, *radii: Tensor) -> Tensor:
         """Return ``sum_i |W_i| r_i`` for nonnegative ``r_i``."""
@@ -48,7 +55,7 @@ class AffineOp(Op):
         radius = self.absolute(*(x.radius for x in inputs))
         return Interval(center - radius, center + radius)
 
-    def transpose(self, rows: Tensor, shapes: Sequence[Shape]) -> tuple[Tensor, ...]:
+    def transpose(self, rows: Tensor, shapes: Sequence[Shape]) -> tuple[Tensor | None, ...]:
         """Return ``W_i^T a`` for every row ``a``: the vector-Jacobian product of the op.
 
         Parameters
@@ -58,7 +65,7 @@ class AffineOp(Op):
 
         Returns
         -------
-        one tensor of shape ``(n, *input shape)`` per input
+        one tensor of shape ``(n, *input shape)`` per input, or None where ``W_i`` is zero
         """
         count = tf.shape(rows)[0]
         points = [tf.zeros([count, *shape], rows.dtype) for shape in shapes]
@@ -104,31 +111,65 @@ class SlopeRule(abc.ABC):
         """Return a slope in ``[left, right]`` for each neuron."""
 
 
-class NonlinearOp(Op):
-    """An elementwise function of one tensor, bounded by two lines.
+Relaxer: TypeAlias = Callable[[tuple[Tensor, ...]], Relaxation]
+"""Maps parameters to bounds that are valid on some intervals."""
 
-    ``parameter`` is what can be optimised (a slope, a tangent point): any value that ``project``
-    returns gives valid lines.
+
+class NonlinearOp(Op):
+    """A function of one or more tensors, bounded by affine functions of them on a box.
+
+    Parameters are what can be optimised (a slope, a tangent point, an interpolation): any values
+    that ``project`` returns give valid bounds.  Each is a tensor ``(batch, 1 or spec, *any
+    shape)``; there may be none.
     """
 
     @abc.abstractmethod
-    def unstable(self, interval: Interval) -> Tensor:
-        """Say where a tighter interval would give tighter lines; boolean, shape of the interval."""
+    def unstable(self, *intervals: Interval) -> tuple[Tensor, ...]:
+        """Say where a tighter interval would give a tighter relaxation.
+
+        Returns
+        -------
+        one boolean tensor per input, of the input's shape
+        """
 
     @abc.abstractmethod
-    def initial(self, interval: Interval, rule: SlopeRule) -> Tensor:
-        """Return the starting parameter, shape ``(batch, *shape)``."""
+    def initial(self, intervals: Sequence[Interval], rule: SlopeRule) -> tuple[Tensor, ...]:
+        """Return the starting parameters, each ``(batch, *any shape)``: no spec axis yet."""
+
+    def project(self, parameters: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the nearest admissible parameters: by default, those in [0, 1]."""
+        return tuple(tf.clip_by_value(value, 0.0, 1.0) for value in parameters)
 
     @abc.abstractmethod
-    def project(self, parameter: Tensor) -> Tensor:
-        """Return the nearest admissible parameter."""
-
-    @abc.abstractmethod
-    def relax(self, interval: Interval, parameter: Tensor) -> Lines:
-        """Return a lower and an upper line, valid on the interval.
+    def relax(self, intervals: Sequence[Interval], parameters: tuple[Tensor, ...]) -> Relaxation:
+        """Return bounds that are valid on the intervals.
 
         Parameters
         ----------
-        interval : bounds of shape ``(batch, *shape)``
-        parameter : tensor of shape ``(batch, 1 or spec, *shape)``
+        intervals : one per input, of shape ``(batch, *input shape)``
+        parameters : admissible, each ``(batch, 1 or spec, *any shape)``
         """
+
+    def relaxer(self, intervals: Sequence[Interval]) -> Relaxer:
+        """Return :meth:`relax` for given intervals, what parameters do not change being done."""
+        return partial(self.relax, intervals)
+
+
+class ElementwiseOp(NonlinearOp):
+    """A function of one tensor that acts on each of its entries alone.
+
+    Subclasses bound it by lines; shapes of parameters are those of the tensor.
+    """
+
+    @property
+    def diagonal(self) -> bool:
+        return True
+
+    @property
+    def requirement(self) -> str:
+        """What arguments the function needs, such as "values above 0"; empty if any will do."""
+        return ""
+
+    def outside(self, interval: Interval) -> Tensor:
+        """Say which intervals contain arguments that the function is not defined for."""
+        return tf.zeros_like(interval.lower, dtype=tf.bool)

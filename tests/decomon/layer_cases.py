@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.decomon.helpers import keras, layers, randomise, tf
+from tests.decomon.helpers import keras, layers, randomise
 
 Shape = tuple[int, ...]
 
@@ -49,12 +49,6 @@ def _same(make: Callable[[], Any], shape: Shape = (3, 2)) -> list[LayerCase]:
 
 
 CASES: dict[str, list[LayerCase]] = {
-    "Activation": [
-        _case("relu", lambda: layers.Activation("relu"), (3, 2)),
-        _case("linear", lambda: layers.Activation("linear"), (3,)),
-        _case("tf", lambda: layers.Activation(tf.nn.relu), (3,)),
-        _case("layer", lambda: layers.Activation(layers.LeakyReLU(0.25)), (3,)),
-    ],
     "ActivityRegularization": _same(lambda: layers.ActivityRegularization(0.1)),
     "Add": [
         _case("two", layers.Add, (3, 2), (3, 2)),
@@ -135,26 +129,15 @@ CASES: dict[str, list[LayerCase]] = {
     "GaussianDropout": _same(lambda: layers.GaussianDropout(0.5)),
     "GaussianNoise": _same(lambda: layers.GaussianNoise(0.5)),
     "Identity": _same(layers.Identity),
-    "LeakyReLU": [
-        _case("usual", layers.LeakyReLU, (3, 2)),
-        _case("half", lambda: layers.LeakyReLU(negative_slope=0.5), (3,)),
-        _case("zero", lambda: layers.LeakyReLU(negative_slope=0.0), (3,)),
-        _case("one", lambda: layers.LeakyReLU(negative_slope=1.0), (3,)),
-    ],
     "Permute": [
         _case("two", lambda: layers.Permute((2, 1)), (3, 4)),
         _case("cycle", lambda: layers.Permute((3, 1, 2)), (2, 3, 4)),
         _case("other", lambda: layers.Permute((2, 3, 1)), (2, 3, 4)),
     ],
-    "ReLU": [
-        _case("usual", layers.ReLU, (3, 2)),
-        _case("leaky", lambda: layers.ReLU(negative_slope=0.3), (3,)),
-    ],
     "Reshape": [
         _case("image", lambda: layers.Reshape((3, 4, 2)), (24,)),
         _case("wildcard", lambda: layers.Reshape((2, -1)), (3, 4)),
     ],
-    "Softmax": [_case("last", layers.Softmax, (4,))],
     "SpatialDropout1D": _same(lambda: layers.SpatialDropout1D(0.5), (4, 2)),
     "SpatialDropout2D": _same(lambda: layers.SpatialDropout2D(0.5), (3, 4, 2)),
     "SpatialDropout3D": _same(lambda: layers.SpatialDropout3D(0.5), (2, 3, 2, 2)),
@@ -169,6 +152,3 @@ CASES: dict[str, list[LayerCase]] = {
         ),
     ],
 }
-
-ALL = [(name, case) for name, cases in CASES.items() for case in cases]
-"""Every configuration with the name of its layer."""

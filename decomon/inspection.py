@@ -1,0 +1,63 @@
+"""What a model is made of: its layers, those inside them, and their settings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from decomon._backend import keras, tf
+
+
+def all_layers(model: Any) -> tuple[Any, ...]:
+    """Return the layers and operations of a model and everything inside them.
+
+    Inside are the layers of nested models, the wrapped layers of wrappers, the cells of recurrent
+    layers and the projections of attention.
+    """
+    if isinstance(model, keras.Sequential):
+        parts = list(model.layers)
+    elif isinstance(model, keras.Function):
+        parts = list(model.operations)
+    elif isinstance(model, keras.layers.Layer):
+        parts = list(model._layers)
+    else:
+        parts = []
+    found: list[Any] = []
+    for part in parts:
+        found.extend((part, *all_layers(part)))
+    return tuple(found)
+
+
+def layer_settings(layer: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the public settings of a layer that say what it computes, as they are now.
+
+    Numbers, names and functions are themselves; lists, dicts and arrays are copied into tuples and
+    bytes that compare by value.  Variables are left out: bounds read them when they are computed.
+    """
+    settings = [
+        (name, _frozen(value))
+        for name, value in cast("dict[str, Any]", vars(layer)).items()
+        if not name.startswith("_")
+    ]
+    precision = layer.compute_dtype if isinstance(layer, keras.layers.Layer) else ""
+    return (*((name, value) for name, value in settings if value != ()), ("", precision))
+
+
+def _frozen(value: Any) -> Any:
+    """Return something that compares by value, or an empty tuple for what is no setting."""
+    if value is None or isinstance(value, bool | int | float | str | bytes) or callable(value):
+        return value
+    if isinstance(value, keras.Variable):
+        return ()
+    if isinstance(value, Mapping):
+        items = cast("Mapping[Any, Any]", value).items()
+        return ("dict", *((key, _frozen(item)) for key, item in items))
+    if isinstance(value, list | tuple | set | frozenset):
+        return ("items", *(_frozen(item) for item in cast("Collection[Any]", value)))
+    if isinstance(value, np.generic | np.ndarray) or tf.is_tensor(value):
+        array: NDArray[Any] = np.asarray(cast("Any", value))
+        return ("array", array.shape, array.dtype.str, array.tobytes())
+    return ()

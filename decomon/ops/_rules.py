@@ -1,0 +1,45 @@
+"""Importing this module registers the rules of all layers, activations and operations."""
+
+from decomon.ops import (
+    activations,
+    attention,
+    convolution,
+    dense,
+    extremes,
+    keras_ops,
+    max_pooling,
+    merging,
+    multihead,
+    normalization,
+    norms,
+    pooling,
+    product_layers,
+    recurrent,
+    resizing,
+    shaping,
+    simplex,
+    time_distributed,
+)
+from decomon.ops.elementwise import prelu
+
+__all__ = [
+    "activations",
+    "attention",
+    "convolution",
+    "dense",
+    "extremes",
+    "keras_ops",
+    "max_pooling",
+    "merging",
+    "multihead",
+    "normalization",
+    "norms",
+    "pooling",
+    "prelu",
+    "product_layers",
+    "recurrent",
+    "resizing",
+    "shaping",
+    "simplex",
+    "time_distributed",
+]

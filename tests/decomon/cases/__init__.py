@@ -1,0 +1,1 @@
+"""Layer configurations by topic."""
