@@ -18,16 +18,17 @@ from decomon._backend import Tensor, tf
 from decomon.ascent import climb
 from decomon.bounds import AffineBound, Interval
 from decomon.domains import BoxDomain, Domain
-from decomon.graph import Graph
-from decomon.methods.alpha import Adam
-from decomon.methods.propagation import Method, Parameters, State
+from decomon.methods.alpha import Adam, Layout, Sets
+from decomon.methods.propagation import COMMON, Method, Parameters, State
 from decomon.methods.rules import CrownRule, IntervalRule
+from decomon.nodes import Graph
 from decomon.ops._base import SlopeRule
 
 _PARAMETER_BYTES = 8 * 2**20
 _ROW_BYTES = 64 * 2**20
 _BATCH_BYTES = 512 * 2**20
 _INNER_WEIGHT = 1e-3
+_MOST_PAIRS = 256
 # What the gradient keeps of one substitution, in tensors of the size of the largest coefficients.
 _TAPE_FACTOR = 2
 
@@ -77,9 +78,7 @@ class Verifier:
         self._slopes = slopes
         self._learning_rate = learning_rate
         self._adam = Adam(learning_rate)
-        # The relaxations that are optimised, and how many sets of parameters each of them has;
-        # known once the first bounds are traced.
-        self._pairs: dict[tuple[int, int], int | None] = {}
+        self._layout = Layout({})  # what is optimised; known once the first bounds are traced
         self._improve: Any = None  # compiled once the parameters are known
         self.row_limit, self.sample_limit = self._limits()
         point = tf.TensorSpec([None, *graph.input_shape], self.dtype)
@@ -145,8 +144,7 @@ class Verifier:
 
         point = tf.TensorSpec([None, *graph.input_shape], self.dtype)
         parameters = tuple(
-            tf.TensorSpec([None, sets, *graph.nodes[index].shape], self.dtype)
-            for (_, index), sets in self._pairs.items()
+            tf.TensorSpec([None, count, size], self.dtype) for count, size in self._layout.shapes
         )
         return [
             (point, point),
@@ -209,15 +207,30 @@ class Verifier:
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         state = self._state(BoxDomain(x_min, x_max), {})
         upper, affine = self._final(state, rows)
-        self._pairs = {pair: self._sets(*pair) for pair in state.relaxations}
-        parameters: list[Tensor] = []
-        for (_, index), sets in self._pairs.items():
-            initial = state.initial(index)
-            ones = [1] * (len(initial.shape) - 2)
-            parameters.append(
-                tf.tile(initial, [1, tf.shape(rows)[1] if sets is None else sets, *ones])
-            )
-        return upper, self._spread(affine.weights, upper), tuple(parameters)
+        initial: dict[tuple[int, int], tuple[Tensor, ...]] = {}
+        sets: dict[tuple[int, int], Sets] = {}
+        for start, passed in state.passed.items():
+            key = COMMON if self._in_common(state) and start != self.graph.output else start
+            for index in passed:
+                if (key, index) in sets:
+                    continue
+                values = state.initial(index)
+                count = 1 if key == COMMON else self._sets(start, index)
+                shapes = tuple(tuple(value.shape[2:]) for value in values)
+                sets[key, index] = Sets(count, shapes)
+                copies = tf.shape(rows)[1] if count is None else count
+                initial[key, index] = tuple(
+                    tf.tile(value, [1, copies, *[1] * len(shape)])
+                    for value, shape in zip(values, shapes, strict=True)
+                )
+        self._layout = Layout(sets)
+        packed = self._layout.pack(initial)
+        return upper, self._spread(affine.weights, upper), packed
+
+    def _in_common(self, state: State) -> bool:
+        """Whether there are too many relaxations on the way for parameters of their own."""
+        inner = [passed for i, passed in state.passed.items() if i != self.graph.output]
+        return sum(map(len, inner)) > _MOST_PAIRS
 
     def _trace_improve(
         self,
@@ -229,10 +242,9 @@ class Verifier:
         moments: tuple[tuple[Tensor, ...], tuple[Tensor, ...]],
         step: Tensor,
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...], tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]:
-        pairs = self._pairs
         with tf.GradientTape() as tape:
             tape.watch(parameters)
-            state = self._state(BoxDomain(*corners), dict(zip(pairs, parameters, strict=True)))
+            state = self._state(BoxDomain(*corners), self._layout.unpack(parameters))
             upper, affine = self._final(state, rows)
             objective = self._objective(state, affine)
         gradients = tuple(
@@ -247,8 +259,11 @@ class Verifier:
         mask = tf.reshape(better, tf.concat([tf.shape(better), ones], axis=0))
         weights = tf.where(mask, self._spread(affine.weights, upper), weights)
         moved, moments = self._adam.update(parameters, gradients, moments, step)
-        projected = tuple(
-            state.project(index, value) for (_, index), value in zip(pairs, moved, strict=True)
+        projected = self._layout.pack(
+            {
+                (start, index): state.project(index, values)
+                for (start, index), values in self._layout.unpack(moved).items()
+            }
         )
         return best, weights, projected, moments
 
@@ -261,7 +276,17 @@ class Verifier:
         if start == self.graph.output:
             return None
         own = 2 * nodes[start].size
-        return own if own * nodes[index].size * self.dtype.size <= _PARAMETER_BYTES else 1
+        return own if own * self._size(index) * self.dtype.size <= _PARAMETER_BYTES else 1
+
+    def _size(self, index: int) -> int:
+        """Return how many numbers a line of every neuron of a node has."""
+        node = self.graph.nodes[index]
+        sources = [self.graph.nodes[i] for i in node.inputs]
+        size = max(node.size, *(source.size for source in sources))
+        mixes = len(sources) == 1 and sources[0].shape == node.shape
+        if mixes and node.shape and not node.evaluate.diagonal:
+            return size * node.shape[-1]  # every output depends on the whole last axis
+        return size
 
     def _limits(self) -> tuple[int, int]:
         """Return how many rows and how many samples to treat at once, from a memory budget."""
@@ -271,17 +296,20 @@ class Verifier:
         relaxed = [graph.nodes[i].size for i in inner]
         rows = max([*relaxed, graph.nodes[-1].size])
         row_limit = max(1, min(rows, _ROW_BYTES // (2 * widest * item)))
-        stored = sum(relaxed) * graph.nodes[0].size
+        # Affine bounds of neurons, and two lines of each with slopes and offsets.
+        lines = [self._size(index) for index in graph.nonlinear]
+        stored = sum(relaxed) * graph.nodes[0].size + 2 * sum(lines)
         sample = 2 * item * (row_limit * widest + stored)
         if self.steps:
-            sets = [
-                (self._sets(start, index) or 0) * graph.nodes[index].size
-                for start in inner
-                for index in graph.nonlinear
-                if index < start
+            pairs = [
+                (start, index) for start in inner for index in graph.nonlinear if index < start
             ]
+            if len(pairs) > _MOST_PAIRS:
+                sets = lines
+            else:
+                sets = [(self._sets(*pair) or 0) * self._size(pair[1]) for pair in pairs]
             # Gradients and both moments are as large as the parameters themselves.
-            kept = _TAPE_FACTOR * (max(1, sum(relaxed)) * widest + stored)
+            kept = _TAPE_FACTOR * (max(1, sum(relaxed)) * max([widest, *lines]) + stored)
             sample = 2 * item * (kept + 2 * sum(sets))
         return int(row_limit), int(max(1, _BATCH_BYTES // sample))
 

@@ -2,12 +2,89 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
-from decomon._backend import Tensor, tf
+from decomon._backend import Shape, Tensor, tf
+from decomon._tensors import size_of
 
 Moments: TypeAlias = tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+Pair: TypeAlias = tuple[int, int]
+"""A node that is bounded and a nonlinear node on the way."""
+
+
+@final
+@dataclass(frozen=True)
+class Sets:
+    """The parameters of one relaxation: how many sets (None: one per row), and their shapes."""
+
+    count: int | None
+    shapes: tuple[Shape, ...]
+
+
+@final
+@dataclass(frozen=True)
+class Layout:
+    """How the parameters of all relaxations lie in a few tensors.
+
+    A recurrent network has thousands of relaxations, and every tensor costs a dozen operations
+    in each step.  All relaxations with the same start and number of sets share one
+    tensor, ``(batch, sets, n)``.
+    """
+
+    sets: Mapping[Pair, Sets]
+
+    @property
+    def groups(self) -> dict[tuple[int, int | None], tuple[Pair, ...]]:
+        """Pairs by the tensor that holds them: start, and number of sets."""
+        found: dict[tuple[int, int | None], tuple[Pair, ...]] = {}
+        for pair, sets in self.sets.items():
+            if sets.shapes:
+                key = (pair[0], sets.count)
+                found[key] = (*found.get(key, ()), pair)
+        return found
+
+    @property
+    def shapes(self) -> tuple[tuple[int | None, int], ...]:
+        """Number of sets and size of each tensor."""
+        return tuple(
+            (count, sum(size_of(shape) for pair in pairs for shape in self.sets[pair].shapes))
+            for (_, count), pairs in self.groups.items()
+        )
+
+    def pack(self, parameters: Mapping[Pair, tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """Lay parameters of shape ``(batch, sets, *shape)`` side by side."""
+        return tuple(
+            tf.concat([_flat(value) for pair in pairs for value in parameters[pair]], axis=2)
+            for pairs in self.groups.values()
+        )
+
+    def unpack(self, packed: tuple[Tensor, ...]) -> dict[Pair, tuple[Tensor, ...]]:
+        """Undo ``pack``."""
+        found: dict[Pair, tuple[Tensor, ...]] = dict.fromkeys(self.sets, ())
+        for values, pairs in zip(packed, self.groups.values(), strict=True):
+            shapes = [(pair, shape) for pair in pairs for shape in self.sets[pair].shapes]
+            parts = tf.split(values, [size_of(shape) for _, shape in shapes], axis=2)
+            for (pair, shape), part in zip(shapes, parts, strict=True):
+                found[pair] = (*found[pair], _shaped(part, shape))
+        return found
+
+
+def _flat(value: Tensor) -> Tensor:
+    """``(batch, sets, *shape)`` to ``(batch, sets, n)``."""
+    if len(value.shape) == 3:
+        return value
+    return tf.reshape(value, [tf.shape(value)[0], tf.shape(value)[1], size_of(value.shape[2:])])
+
+
+def _shaped(part: Tensor, shape: Shape) -> Tensor:
+    """``(batch, sets, n)`` to ``(batch, sets, *shape)``."""
+    if len(shape) == 1:
+        return part
+    shaped = tf.reshape(part, tf.concat([tf.shape(part)[:2], shape], axis=0))
+    shaped.set_shape([None, part.shape[1], *shape])
+    return shaped
 
 
 @final

@@ -9,16 +9,22 @@ nodes whose affine bounds are known already (forward).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, final
 
 from decomon._backend import Shape, Tensor, tf
-from decomon.bounds import Lines
-from decomon.domains import flatten, flatten_rows
-from decomon.graph import Graph, Node
-from decomon.ops._base import AffineOp, NonlinearOp
+from decomon.methods.passages import Passage
+from decomon.nodes import Graph
+
+_SHORTEST_STRETCH = 8
+
+Passages: TypeAlias = Callable[[int], Passage]
+"""How rows pass each node, by index."""
 
 
+@final
 @dataclass(frozen=True)
 class Substituted:
     """``A . z <= sum over nodes of coefficients[i] . z_i + offset``.
@@ -29,111 +35,193 @@ class Substituted:
     coefficients: dict[int, Tensor]
     offset: Tensor
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> Substituted:
-        """Apply a function to every tensor."""
-        coefficients = {i: change(rows) for i, rows in self.coefficients.items()}
-        return Substituted(coefficients, change(self.offset))
-
-
-def both_signs(rows: Tensor) -> Tensor:
-    """Stack rows and their negatives on the spec axis: upper bounds of ``z`` and of ``-z``."""
-    return tf.concat([rows, -rows], axis=1)
-
 
 def substitute(
     graph: Graph,
     start: int,
     rows: Tensor,
-    lines: Callable[[int], Lines],
+    passages: Passages,
     ends: Collection[int],
     *,
     two_sided: bool = False,
+    stretches: Stretches | None = None,
 ) -> Substituted:
     """Rewrite ``rows . z_start`` in terms of the input and the nodes in ``ends``.
 
     Parameters
     ----------
-    rows : tensor of shape ``(batch or 1, spec, *shape of start)``
-    lines : the relaxation of each nonlinear node, by index
+    rows : tensor of shape ``(batch or 1, spec, *shape of start)``, with at least one row
     ends : nodes to stop at, besides the input
     two_sided : stack the negated rows below the rows; as affine ops treat both alike, that
         happens only once the first nonlinear node is reached
+    stretches : what is shared with other substitutions that have the same passages and no ends
 
     Notes
     -----
-    A relaxation is applied to one sign of coefficient at a time: where the coefficient is
-    nonnegative, ``f`` is replaced by its upper line, elsewhere by its lower one; each replacement
-    can only increase the row, so the result is an upper bound of ``rows . z_start``.
+    Affine ops are substituted exactly and relaxations from above, so the result is an upper bound
+    of ``rows . z_start``.
     """
-    state = Substituted({start: rows}, tf.zeros(tf.shape(rows)[:2], rows.dtype))
+    walk = _Walk(graph, {start: rows})
     found: dict[int, Tensor] = {}
     stacked = not two_sided
-    for index in range(start, -1, -1):
-        if index not in state.coefficients:
-            continue
-        node = graph.nodes[index]
+    while walk.pending:
+        index = max(walk.pending)
         if index == 0 or index in ends:
-            found[index] = state.coefficients[index]
+            found[index] = walk.pending.pop(index)
             continue
-        if isinstance(node.op, NonlinearOp) and not stacked:
-            state, found = state.map(both_signs), {i: both_signs(a) for i, a in found.items()}
-            stacked = True
-        state = _step(graph, node, state, state.coefficients[index], index, lines)
-    done = Substituted(found, state.offset)
-    return done if stacked else done.map(both_signs)
+        if stacked and stretches is not None and stretches.number(index) < stretches.number(start):
+            stretches.cross(walk, passages)
+            continue
+        passage = passages(index)
+        if not (stacked or passage.exact):
+            found = {i: _both_signs(a) for i, a in found.items()}
+            walk, stacked = walk.both_signs(), True
+        walk.through(index, passage)
+    if not stacked:
+        found = {i: _both_signs(a) for i, a in found.items()}
+        walk = walk.both_signs()
+    return Substituted(found, tf.squeeze(walk.offset, axis=2))
 
 
-def _step(
-    graph: Graph,
-    node: Node,
-    state: Substituted,
-    rows: Tensor,
-    index: int,
-    lines: Callable[[int], Lines],
-) -> Substituted:
-    """Move the coefficients of one node to its inputs."""
-    if isinstance(node.op, NonlinearOp):
-        sent, offset = through_lines(rows, lines(index))
-        arriving = (sent,)
-    elif isinstance(node.op, AffineOp):
-        shapes = [graph.nodes[i].shape for i in node.inputs]
-        arriving = _through_transpose(node.op, rows, shapes)
-        constant = node.op.offset(shapes, rows.dtype)
-        offset = None if constant is None else _dot(rows, constant[:, None])
-    else:
-        raise TypeError(f"Node {node.name!r} is neither affine nor nonlinear: {node.op!r}")
-    coefficients = {i: a for i, a in state.coefficients.items() if i != index}
-    for source, part in zip(node.inputs, arriving, strict=True):
-        coefficients[source] = coefficients[source] + part if source in coefficients else part
-    return Substituted(coefficients, state.offset if offset is None else state.offset + offset)
+def passed(graph: Graph, start: int, ends: Collection[int]) -> tuple[int, ...]:
+    """Return the nonlinear nodes that a substitution may pass, in descending order."""
+    reached = {start}
+    for index in range(start, 0, -1):
+        if index in reached and index not in ends:
+            reached.update(graph.nodes[index].inputs)
+    nonlinear = reached.difference(ends).intersection(graph.nonlinear)
+    return tuple(sorted(nonlinear, reverse=True))
 
 
-def through_lines(rows: Tensor, lines: Lines) -> tuple[Tensor, Tensor]:
-    """Replace an elementwise function by its lines; return new rows and what is added."""
-    positive = tf.nn.relu(rows)
-    # Positive rows take the upper line, others the lower one, in as few passes as possible.
-    sent = rows * lines.lower_slope + positive * (lines.upper_slope - lines.lower_slope)
-    offset = _dot(positive, lines.upper_offset)
-    if lines.lower_offset is not None:
-        offset = offset + _dot(rows - positive, lines.lower_offset)
-    return sent, offset
+@final
+class _Walk:
+    """The state of one substitution: rows at the nodes that are still to be passed.
+
+    The offset is ``(batch or 1, spec, 1)``.
+    """
+
+    def __init__(
+        self, graph: Graph, pending: Mapping[int, Tensor], offset: Tensor | None = None
+    ) -> None:
+        rows: Any = next(iter(pending.values()), offset)
+        self.graph = graph
+        self.pending = dict(pending)
+        self.spec = _Spec(_row_count(rows))
+        self.offset = tf.zeros([1, self.spec.count, 1], rows.dtype) if offset is None else offset
+
+    def through(self, index: int, passage: Passage) -> None:
+        """Move the rows of one node to its inputs."""
+        sent, term = passage.send(self.pending.pop(index), self.spec.unfold)
+        for source, part in zip(self.graph.nodes[index].inputs, sent, strict=True):
+            if part is not None:
+                self.receive(source, part)
+        if term is not None:
+            self.offset = self.offset + term
+
+    def receive(self, index: int, rows: Tensor) -> None:
+        """Add rows to those that a node has."""
+        known = self.pending.get(index)
+        self.pending[index] = rows if known is None else known + rows
+
+    def both_signs(self) -> _Walk:
+        """Return the same walk with all rows' negatives stacked below."""
+        pending = {i: _both_signs(rows) for i, rows in self.pending.items()}
+        return _Walk(self.graph, pending, _both_signs(self.offset))
 
 
-def _through_transpose(op: AffineOp, rows: Tensor, shapes: list[Shape]) -> tuple[Tensor, ...]:
-    """Fold the spec axis into the batch axis around the op's transpose."""
-    outer = tf.shape(rows)[:2]
-    folded = tf.reshape(rows, tf.concat([[outer[0] * outer[1]], rows.shape[2:]], axis=0))
-    folded.set_shape([None, *rows.shape[2:]])
-    unfolded: list[Tensor] = []
-    for part, shape in zip(op.transpose(folded, shapes), shapes, strict=True):
-        part = tf.reshape(part, tf.concat([outer, shape], axis=0))
-        part.set_shape([None, None, *shape])
-        unfolded.append(part)
-    return tuple(unfolded)
+@final
+@dataclass(frozen=True)
+class _Crossing:
+    """A compiled stretch: rows at some of its nodes in, rows at ``targets`` and an offset out."""
+
+    function: Any
+    targets: tuple[int, ...]
 
 
-def _dot(rows: Tensor, values: Tensor) -> Tensor:
-    """Sum ``rows * values`` over the node's axes; values are ``(batch or 1, 1 or spec, ...)``."""
-    if values.shape[1] == 1:
-        return tf.linalg.matvec(flatten_rows(rows), flatten(values[:, 0]))
-    return tf.reduce_sum(flatten_rows(rows) * flatten_rows(values), axis=2)
+@final
+@dataclass
+class Stretches:
+    """Stretches of a graph's nodes that many substitutions cross, each compiled once.
+
+    A substitution from every node of a long graph passes a number of nodes that is quadratic in
+    its length; with about as many stretches as a stretch has nodes, what is traced
+    for one substitution falls to the square root of the length.
+    """
+
+    graph: Graph
+    crossings: dict[tuple[int, ...], _Crossing | None] = field(
+        default_factory=dict[tuple[int, ...], "_Crossing | None"]
+    )
+
+    def number(self, index: int) -> int:
+        """Return the number of the stretch that a node belongs to."""
+        return (index - 1) // self._length
+
+    def cross(self, walk: _Walk, passages: Passages) -> None:
+        """Take all rows of the last stretch that has any to earlier stretches, or the input."""
+        last = self.number(max(walk.pending))
+        entries = tuple(sorted(i for i in walk.pending if i > 0 and self.number(i) == last))
+        if entries not in self.crossings:  # perhaps nobody else comes this way
+            self.crossings[entries] = None
+            self._walk(walk, last, passages)
+            return
+        crossing = self.crossings[entries]
+        if crossing is None:
+            crossing = self._compile(entries, last, passages, walk.offset.dtype)
+            self.crossings[entries] = crossing
+        offset, *parts = crossing.function(*(walk.pending.pop(i) for i in entries))
+        walk.offset = walk.offset + offset
+        for target, part in zip(crossing.targets, parts, strict=True):
+            walk.receive(target, part)
+
+    def _walk(self, walk: _Walk, number: int, passages: Passages) -> None:
+        while walk.pending and self.number(index := max(walk.pending)) >= number and index > 0:
+            walk.through(index, passages(index))
+
+    @property
+    def _length(self) -> int:
+        return max(_SHORTEST_STRETCH, math.isqrt(len(self.graph.nodes)))
+
+    def _compile(
+        self, entries: tuple[int, ...], number: int, passages: Passages, dtype: Any
+    ) -> _Crossing:
+        targets: list[int] = []
+
+        def run(*rows: Tensor) -> list[Tensor]:
+            walk = _Walk(self.graph, dict(zip(entries, rows, strict=True)))
+            self._walk(walk, number, passages)
+            targets.extend(walk.pending)
+            return [walk.offset, *walk.pending.values()]
+
+        specs = [tf.TensorSpec([None, None, *self.graph.nodes[i].shape], dtype) for i in entries]
+        # Inlined again, nothing would be gained.
+        compiled = tf.function(run, autograph=False, experimental_attributes={"_noinline": True})
+        return _Crossing(compiled.get_concrete_function(*specs), tuple(targets))
+
+
+@final
+@dataclass(frozen=True)
+class _Spec:
+    """The number of rows of a substitution, and the target shapes it was asked for before."""
+
+    count: Any
+    targets: dict[Shape, Any] = field(default_factory=dict[Shape, Any])
+
+    def unfold(self, values: Tensor, shape: Shape) -> Tensor:
+        """``(n, ...)`` to ``(-1, spec, *shape)``."""
+        if shape not in self.targets:
+            self.targets[shape] = tf.stack([-1, self.count, *shape])
+        unfolded = tf.reshape(values, self.targets[shape])
+        unfolded.set_shape([None, None, *shape])
+        return unfolded
+
+
+def _row_count(rows: Tensor) -> Any:
+    """Return the number of rows, as a number if it is known."""
+    known = rows.shape[1]
+    return tf.shape(rows)[1] if known is None else known
+
+
+def _both_signs(rows: Tensor) -> Tensor:
+    """Stack rows and their negatives on the spec axis: upper bounds of ``z`` and of ``-z``."""
+    return tf.concat([rows, -rows], axis=1)

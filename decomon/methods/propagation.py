@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, final
 
 from decomon._backend import Tensor, tf
-from decomon.bounds import AffineBound, AffineBounds, Interval, Lines
-from decomon.domains import BoxDomain, Domain, flatten, flatten_rows
-from decomon.graph import Graph
-from decomon.methods.backward import Substituted, substitute
-from decomon.ops._base import NonlinearOp, SlopeRule
+from decomon._tensors import flatten, flatten_rows, size_of
+from decomon.bounds import AffineBound, AffineBounds, Interval
+from decomon.domains import BoxDomain, Domain
+from decomon.methods.backward import Stretches, Substituted, passed, substitute
+from decomon.methods.compiled import Compiled
+from decomon.methods.passages import Passage, through_affine, through_relaxation
+from decomon.nodes import Graph
+from decomon.ops._base import AffineOp, NonlinearOp, Relaxer, SlopeRule
 
-Parameters: TypeAlias = Mapping[tuple[int, int], Tensor]
-"""Optimised relaxation parameters, by (node that is bounded, nonlinear node)."""
+Parameters: TypeAlias = Mapping[tuple[int, int], tuple[Tensor, ...]]
+"""Optimised relaxation parameters, by (node that is bounded, nonlinear node).
+
+Those of the nodes that are bounded on the way may also be common to all, under ``COMMON``.
+"""
+
+COMMON = -1
+
+Update: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Bounds some neurons: positions, and all lower and upper ends so far, to new ends."""
 
 
 class Rule(abc.ABC):
     """How the rows of one node are bounded."""
 
-    @property
     @abc.abstractmethod
-    def tightens(self) -> bool:
-        """Whether the rule improves on interval arithmetic for single neurons."""
+    def improves(self, state: State, index: int) -> bool:
+        """Whether the interval of a node is worth more than interval arithmetic."""
 
     @abc.abstractmethod
     def ends(self, state: State) -> frozenset[int]:
@@ -51,10 +61,12 @@ class State:
     """What is known of one graph on one batch of domains, while it grows in topological order.
 
     ``row_limit`` is how many rows are substituted at once; it bounds memory, never the result.
-    ``relaxations`` collects which (start, nonlinear node) pairs were asked for.  ``unmixed`` holds
-    the intervals of a rule before they are intersected with interval arithmetic: starting slopes
-    are chosen from those, because the choice jumps with the interval, and a tighter interval
-    that makes it jump may give looser bounds.
+    ``passed`` collects the nodes that were bounded, each with the nonlinear nodes that its
+    substitutions may pass.  ``unmixed`` holds the intervals of a rule before they are intersected
+    with interval arithmetic: starting slopes are chosen from those, because the choice jumps with
+    the interval, and a tighter interval that makes it jump may give looser bounds.  ``passages``
+    keeps how rows pass each node, as far as that is the same for all substitutions, and
+    ``relaxers`` what relaxations with other parameters have in common.
     """
 
     graph: Graph
@@ -66,16 +78,25 @@ class State:
     intervals: dict[int, Interval] = field(default_factory=dict[int, Interval])
     affine: dict[int, AffineBounds] = field(default_factory=dict[int, AffineBounds])
     unmixed: dict[int, Interval] = field(default_factory=dict[int, Interval])
-    relaxations: dict[tuple[int, int], None] = field(default_factory=dict[tuple[int, int], None])
+    passed: dict[int, tuple[int, ...]] = field(default_factory=dict[int, tuple[int, ...]])
+    relaxers: dict[int, Relaxer] = field(default_factory=dict[int, Relaxer])
+    passages: dict[int, Passage] = field(default_factory=dict[int, Passage])
+    stretches: Stretches = field(init=False)
+    compiled: Compiled = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stretches = Stretches(self.graph)
+        self.compiled = Compiled(self.slopes)
 
     def propagate(self) -> None:
         """Bound every node up to the output."""
         graph, bounded = self.graph, self.method.intermediate
         self.intervals[0] = self.domain.interval()
         for index, node in enumerate(graph.nodes[1:], start=1):
-            interval = node.evaluate.interval(*(self.intervals[i] for i in node.inputs))
-            improvable = index in graph.relaxed and index not in graph.exact
-            if improvable and bounded.tightens:
+            sources = [self.intervals[i] for i in node.inputs]
+            interval = self.compiled.interval(node.evaluate, sources)
+            improvable = bounded.improves(self, index)
+            if improvable:
                 interval = bounded.tighten(self, index, interval)
             self.intervals[index] = interval
 
@@ -84,43 +105,83 @@ class State:
 
         A relaxation of a NaN or infinite interval means nothing, and may look harmless.
         """
-        finite = tf.ones_like(values[:, 0], dtype=tf.bool)
-        for interval in self.intervals.values():
-            both = flatten(interval.lower) * 0 + flatten(interval.upper) * 0
-            finite = finite & tf.reduce_all(both == 0, axis=1)
+        known = [self.intervals[i] for i in {*self.graph.relaxed, *self.graph.ends, 0}]
+        ends = [end for interval in known for end in (interval.lower, interval.upper)]
+        finite = tf.stack([_all_finite(end) for end in ends])
+        finite = tf.reduce_all(finite, axis=0)
         return tf.where(finite[:, None], values, tf.constant(float("nan"), values.dtype))
 
-    def lines(self, start: int, index: int, neurons: Tensor | None = None) -> Lines:
-        """Relax nonlinear node ``index`` for the substitution that starts at ``start``.
+    def passage(self, start: int, index: int, neurons: Tensor | None = None) -> Passage:
+        """Return how rows pass node ``index`` in the substitution that starts at ``start``.
 
         ``neurons`` are the positions of the neurons of ``start`` that are bounded, from both
         sides; parameters are then either shared by all of them or one per neuron and side.
         """
-        op = self._nonlinear(index)
-        interval = self.intervals[self.graph.nodes[index].inputs[0]]
-        self.relaxations[start, index] = None
-        if (start, index) not in self.parameters:
-            return op.relax(interval, self.initial(index))
-        parameter = op.project(self.parameters[start, index])
-        if neurons is not None and parameter.shape[1] != 1:
-            both = tf.concat([neurons, neurons + self.graph.nodes[start].size], axis=0)
-            parameter = tf.gather(parameter, both, axis=1)
-        return op.relax(interval, parameter)
+        if (start, index) in self.parameters:
+            return self._relaxed(index, self._chosen(start, index, neurons))
+        if index not in self.passages:
+            self.passages[index] = self._common(index)
+        return self.passages[index]
 
-    def initial(self, index: int) -> Tensor:
-        """Return the starting parameter of a nonlinear node, ``(batch, 1, *shape)``."""
-        source = self.graph.nodes[index].inputs[0]
-        interval = self.unmixed.get(source, self.intervals[source])
-        return self._nonlinear(index).initial(interval, self.slopes)[:, None]
+    def prepare(self, start: int) -> None:
+        """Compute what substitutions from ``start`` need and do not compute themselves."""
+        for index in self.graph.ancestors(start) - {0}:
+            if (start, index) in self.parameters:
+                self._relaxer(index)
+            else:
+                self.passage(start, index)
+
+    def _common(self, index: int) -> Passage:
+        """Prepare the passage through a node that is the same for all substitutions."""
+        node = self.graph.nodes[index]
+        if isinstance(node.op, NonlinearOp):
+            if (COMMON, index) in self.parameters:
+                return self._relaxed(index, self._chosen(COMMON, index, None))
+            intervals = [self.intervals[i] for i in node.inputs]
+            own = self._own_intervals(index)
+            return through_relaxation(self.compiled.relax(node.op, intervals, own))
+        if isinstance(node.op, AffineOp):
+            shapes = [self.graph.nodes[i].shape for i in node.inputs]
+            return through_affine(node.op, shapes, self.intervals[0].lower.dtype)
+        raise TypeError(f"Node {node.name!r} is neither affine nor nonlinear: {node.op!r}")
+
+    def _relaxed(self, index: int, parameters: tuple[Tensor, ...]) -> Passage:
+        return through_relaxation(self._relaxer(index)(parameters))
+
+    def _relaxer(self, index: int) -> Relaxer:
+        if index not in self.relaxers:
+            intervals = [self.intervals[i] for i in self.graph.nodes[index].inputs]
+            self.relaxers[index] = self._nonlinear(index).relaxer(intervals)
+        return self.relaxers[index]
+
+    def _chosen(self, start: int, index: int, neurons: Tensor | None) -> tuple[Tensor, ...]:
+        """Return the given parameters of a nonlinear node, those of some neurons only."""
+        chosen = self.project(index, self.parameters[start, index])
+        if neurons is None:
+            return chosen
+        both = tf.concat([neurons, neurons + self.graph.nodes[start].size], axis=0)
+        return tuple(
+            tf.gather(value, both, axis=1) if value.shape[1] != 1 else value for value in chosen
+        )
+
+    def initial(self, index: int) -> tuple[Tensor, ...]:
+        """Return the starting parameters of a nonlinear node, each ``(batch, 1, *shape)``."""
+        values = self._nonlinear(index).initial(self._own_intervals(index), self.slopes)
+        return tuple(value[:, None] for value in values)
+
+    def _own_intervals(self, index: int) -> list[Interval]:
+        """Return what the method alone knows of a node's inputs."""
+        sources = self.graph.nodes[index].inputs
+        return [self.unmixed.get(i, self.intervals[i]) for i in sources]
 
     def inner_width(self) -> Tensor:
         """Return the total width of the inner nodes' own intervals, before any intersection."""
         widths = [tf.reduce_sum(i.upper - i.lower) for i in self.unmixed.values()]
         return tf.add_n(widths) if widths else tf.zeros([], self.intervals[0].lower.dtype)
 
-    def project(self, index: int, parameter: Tensor) -> Tensor:
-        """Return the nearest admissible parameter of a nonlinear node."""
-        return self._nonlinear(index).project(parameter)
+    def project(self, index: int, parameters: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the nearest admissible parameters of a nonlinear node."""
+        return self._nonlinear(index).project(parameters)
 
     def _nonlinear(self, index: int) -> NonlinearOp:
         op = self.graph.nodes[index].op
@@ -130,21 +191,29 @@ class State:
 
     def bound(self, start: int, rows: Tensor, rule: Rule) -> AffineBound:
         """Bound ``rows . z_start`` from above by a function that is affine in the input."""
-        done = substitute(
-            self.graph, start, rows, lambda index: self.lines(start, index), rule.ends(self)
-        )
-        return self._close(done)
+        return self._substitute(start, rows, rule, None)
 
     def bound_neurons(self, start: int, neurons: Tensor, rule: Rule) -> AffineBound:
         """Bound neurons of a node, and, stacked below, their negatives, from above."""
         shape = self.graph.nodes[start].shape
+        rows = unit_rows(neurons, shape, self.intervals[0].lower.dtype)
+        return self._substitute(start, rows, rule, neurons)
+
+    def _substitute(
+        self, start: int, rows: Tensor, rule: Rule, neurons: Tensor | None
+    ) -> AffineBound:
+        ends = rule.ends(self)
+        through = passed(self.graph, start, ends)
+        self.passed[start] = tuple(dict.fromkeys((*self.passed.get(start, ()), *through)))
+        own = any((start, index) in self.parameters for index in through)
         done = substitute(
             self.graph,
             start,
-            unit_rows(neurons, shape, self.intervals[0].lower.dtype),
-            lambda index: self.lines(start, index, neurons),
-            rule.ends(self),
-            two_sided=True,
+            rows,
+            lambda index: self.passage(start, index, neurons),
+            ends,
+            two_sided=neurons is not None,
+            stretches=None if ends or own else self.stretches,
         )
         return self._close(done)
 
@@ -169,6 +238,11 @@ class State:
         return AffineBound(weights, offset)
 
 
+def _all_finite(values: Tensor) -> Tensor:
+    """Say for which samples all entries are finite."""
+    return tf.reduce_all(tf.math.is_finite(values), axis=list(range(1, len(values.shape))))
+
+
 def compose(rows: Tensor, known: AffineBounds, shape: tuple[int, ...]) -> AffineBound:
     """Bound ``rows . z`` given affine bounds of ``z``.
 
@@ -190,10 +264,7 @@ def compose(rows: Tensor, known: AffineBounds, shape: tuple[int, ...]) -> Affine
 
 def unit_rows(indices: Tensor, shape: tuple[int, ...], dtype: Tensor) -> Tensor:
     """Return one row per index that selects this neuron: ``(1, len(indices), *shape)``."""
-    size = 1
-    for side in shape:
-        size *= side
-    return tf.reshape(tf.one_hot(indices, size, dtype=dtype), [1, -1, *shape])
+    return tf.reshape(tf.one_hot(indices, size_of(shape), dtype=dtype), [1, -1, *shape])
 
 
 def split_signs(bound: AffineBound) -> AffineBounds:
@@ -213,7 +284,7 @@ def neuron_interval(
     Parameters
     ----------
     interval : what is known of all neurons, ``(batch, *shape)``
-    wanted : int tensor, flattened positions of the neurons worth the effort
+    wanted : int tensor, flattened positions of the neurons worth the effort, at least one
 
     Returns
     -------
@@ -223,32 +294,43 @@ def neuron_interval(
     -----
     Positions are taken ``row_limit`` at a time, so memory does not grow with the layer's width.
     """
-    lower, upper = flatten(interval.lower), flatten(interval.upper)
+    known = tf.transpose(flatten(interval.lower)), tf.transpose(flatten(interval.upper))
+
+    def update(taken: Tensor, lowers: Tensor, uppers: Tensor) -> tuple[Tensor, Tensor]:
+        bound = state.bound_neurons(index, taken, rule)
+        upper, negated = tf.split(state.concretize(bound), 2, axis=1)
+        where = taken[:, None]
+        return (
+            tf.tensor_scatter_nd_update(lowers, where, -tf.transpose(negated)),
+            tf.tensor_scatter_nd_update(uppers, where, tf.transpose(upper)),
+        )
+
+    if state.graph.nodes[index].size <= state.row_limit:
+        lowers, uppers = update(wanted, *known)
+    else:
+        lowers, uppers = _in_turns(state, index, wanted, update, known)
+    shape = tf.shape(interval.lower)
+    return Interval(
+        tf.reshape(tf.transpose(lowers), shape), tf.reshape(tf.transpose(uppers), shape)
+    )
+
+
+def _in_turns(
+    state: State, index: int, wanted: Tensor, update: Update, known: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Update ``row_limit`` neurons at a time."""
     total, limit = tf.shape(wanted)[0], state.row_limit
+    state.prepare(index)
 
     def unfinished(begin: Tensor, *_: Tensor) -> Tensor:
         return begin < total
 
-    def update(begin: Tensor, lowers: Tensor, uppers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        taken = wanted[begin : begin + limit]
-        bound = state.bound_neurons(index, taken, rule)
-        new_upper, negated = tf.split(state.concretize(bound), 2, axis=1)
-        where = taken[:, None]
-        lowers = tf.tensor_scatter_nd_update(lowers, where, -tf.transpose(negated))
-        uppers = tf.tensor_scatter_nd_update(uppers, where, tf.transpose(new_upper))
-        return begin + limit, lowers, uppers
+    def advance(begin: Tensor, lowers: Tensor, uppers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return begin + limit, *update(wanted[begin : begin + limit], lowers, uppers)
 
-    neurons_first = (tf.transpose(lower), tf.transpose(upper))
-    _, lowers, uppers = tf.while_loop(
-        unfinished,
-        update,
-        (tf.constant(0), *neurons_first),
-        parallel_iterations=1,
-    )
-    known = tf.shape(interval.lower)
-    return Interval(
-        tf.reshape(tf.transpose(lowers), known), tf.reshape(tf.transpose(uppers), known)
-    )
+    start = (tf.constant(0), *known)
+    _, lowers, uppers = tf.while_loop(unfinished, advance, start, parallel_iterations=1)
+    return lowers, uppers
 
 
 def all_neurons(state: State, index: int) -> Tensor:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import final
 
 from decomon._backend import Tensor, tf
+from decomon._tensors import flatten
 from decomon.bounds import AffineBound, AffineBounds, Interval
-from decomon.domains import flatten
 from decomon.methods.propagation import (
     Rule,
     State,
@@ -27,12 +27,11 @@ class IntervalRule(Rule):
     intervals of the nonlinear nodes, which is tighter than an interval per logit.
     """
 
-    @property
-    def tightens(self) -> bool:
+    def improves(self, state: State, index: int) -> bool:
         return False
 
     def ends(self, state: State) -> frozenset[int]:
-        return frozenset(state.graph.nonlinear)
+        return state.graph.ends
 
     def tighten(self, state: State, index: int, interval: Interval) -> Interval:
         return interval
@@ -44,15 +43,15 @@ class ForwardRule(Rule):
     """Affine bounds in the input, computed once per nonlinear node and used by all that follows.
 
     ``hybrid`` intersects every interval with the one of interval arithmetic (Xu et al. 2020,
-    section 3).  The bounds of a node start from its rows and stop at the nodes whose affine
-    bounds are known, so the cost is linear in the depth, whereas CROWN goes back to the input.
+    section 3); otherwise that happens only before functions that are not defined everywhere.  The
+    bounds of a node start from its rows and stop at the nodes whose affine bounds are known, so
+    the cost is linear in the depth, whereas CROWN goes back to the input.
     """
 
     hybrid: bool
 
-    @property
-    def tightens(self) -> bool:
-        return True
+    def improves(self, state: State, index: int) -> bool:
+        return index in state.graph.relaxed and index not in state.graph.exact
 
     def ends(self, state: State) -> frozenset[int]:
         return frozenset(state.affine)
@@ -72,7 +71,8 @@ class ForwardRule(Rule):
         shape = tf.shape(interval.lower)
         own = Interval(tf.reshape(-negated, shape), tf.reshape(upper, shape))
         state.unmixed[index] = own
-        return interval.intersect(own) if self.hybrid else own
+        intersected = self.hybrid or index in state.graph.restricted
+        return interval.intersect(own) if intersected else own
 
 
 @final
@@ -84,16 +84,15 @@ class CrownRule(Rule):
     sample of the batch, and are intersected with it.
     """
 
-    @property
-    def tightens(self) -> bool:
-        return True
+    def improves(self, state: State, index: int) -> bool:
+        return index in state.graph.relaxed and index not in state.graph.settled
 
     def ends(self, state: State) -> frozenset[int]:
         return frozenset()
 
     def tighten(self, state: State, index: int, interval: Interval) -> Interval:
         unsettled = _open(state, index, interval)
-        wanted = tf.where(tf.reduce_any(flatten(unsettled), axis=0))[:, 0]
+        wanted = tf.where(_at_least_one(tf.reduce_any(flatten(unsettled), axis=0)))[:, 0]
         found = neuron_interval(state, index, interval, self, tf.cast(wanted, tf.int32))
         # What other samples of the batch needed must not change this sample's bounds.
         own = Interval(
@@ -104,17 +103,28 @@ class CrownRule(Rule):
         return interval.intersect(own)
 
 
+def _at_least_one(chosen: Tensor) -> Tensor:
+    """Choose the first entry of a vector if none is: a substitution needs a row."""
+    first = tf.range(chosen.shape[0]) == 0
+    return chosen | (first & ~tf.reduce_any(chosen))
+
+
 def _open(state: State, index: int, interval: Interval) -> Tensor:
     """Say which neurons some nonlinear op would relax better with a tighter interval."""
     graph = state.graph
-    masks = [
-        op.unstable(interval)
-        for op in (graph.nodes[i].op for i in graph.nonlinear if graph.nodes[i].inputs[0] == index)
-        if isinstance(op, NonlinearOp)
-    ]
-    together = masks[0]
-    for mask in masks[1:]:
-        together = together | mask
+    if index in graph.carriers:
+        return tf.ones_like(interval.lower, dtype=tf.bool)
+    together = tf.zeros_like(interval.lower, dtype=tf.bool)
+    for i in graph.nonlinear:
+        node = graph.nodes[i]
+        if index not in node.inputs or not isinstance(node.op, NonlinearOp):
+            continue
+        if any(j > index for j in node.inputs):  # not bounded yet
+            return tf.ones_like(together)
+        known = [interval if j == index else state.intervals[j] for j in node.inputs]
+        for j, mask in zip(node.inputs, node.op.unstable(*known), strict=True):
+            if j == index:
+                together = together | mask
     return together
 
 
