@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
 from decomon._backend import Tensor, tf
 from decomon.bounds import Interval, Lines
-from decomon.ops._base import NonlinearOp, SlopeRule
+from decomon.ops._base import ElementwiseOp, SlopeRule
+from decomon.rounding import units
 
 
 @final
 @dataclass(frozen=True)
-class Hinge(NonlinearOp):
+class Hinge(ElementwiseOp):
     """``f(z) = left * z`` for ``z < 0`` and ``right * z`` for ``z >= 0``, with ``left <= right``.
 
     ReLU is ``Hinge(0, 1)``.
@@ -38,25 +40,38 @@ class Hinge(NonlinearOp):
         """Return the exact image: a convex function is largest at an end of the interval.
 
         It is smallest at an end too, or at the kink, where its value is zero, if the kink lies
-        inside.
+        inside.  Unless all slopes are 0 or one in size, the ends are moved outward by the
+        rounding of the slope and of the product.
         """
         (z,) = inputs
         low, high = self(z.lower), self(z.upper)
-        least = tf.minimum(low, high)
+        least, most = tf.minimum(low, high), tf.maximum(low, high)
+        if not self._exact:
+            unit, tiny = units(least)
+            least = least - (3 * unit * tf.abs(least) + tiny)
+            most = most + (3 * unit * tf.abs(most) + tiny)
         if self.left < 0 < self.right:
-            least = tf.where(self.unstable(z), tf.zeros_like(least), least)
-        return Interval(least, tf.maximum(low, high))
+            least = tf.where(self._inside(z), tf.zeros_like(least), tf.maximum(least, 0.0))
+        return Interval(least, most)
 
-    def unstable(self, interval: Interval) -> Tensor:
+    def unstable(self, *intervals: Interval) -> tuple[Tensor, ...]:
+        return (self._inside(intervals[0]),)
+
+    def initial(self, intervals: Sequence[Interval], rule: SlopeRule) -> tuple[Tensor, ...]:
+        return (rule.choose(intervals[0], self.left, self.right),)
+
+    def project(self, parameters: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (tf.clip_by_value(parameters[0], self.left, self.right),)
+
+    @property
+    def _exact(self) -> bool:
+        """Whether the function's values are not rounded."""
+        return {self.left, self.right} <= {-1.0, 0.0, 1.0}
+
+    def _inside(self, interval: Interval) -> Tensor:
         return (interval.lower < 0) & (interval.upper > 0)
 
-    def initial(self, interval: Interval, rule: SlopeRule) -> Tensor:
-        return rule.choose(interval, self.left, self.right)
-
-    def project(self, parameter: Tensor) -> Tensor:
-        return tf.clip_by_value(parameter, self.left, self.right)
-
-    def relax(self, interval: Interval, parameter: Tensor) -> Lines:
+    def relax(self, intervals: Sequence[Interval], parameters: tuple[Tensor, ...]) -> Lines:
         """Bound the hinge from below by a line through its kink and from above by its chord.
 
         Where the interval does not contain zero inside, the function is linear there and both
@@ -67,12 +82,21 @@ class Hinge(NonlinearOp):
         through either end: at both ends the line is then not below the function, hence, by
         convexity, nowhere in between (whatever the slope is, even if the division underflowed).
         """
+        (interval,), (parameter,) = intervals, parameters
         lower, upper = interval.lower, interval.upper
-        inside = self.unstable(interval)
+        inside = self._inside(interval)
         width = upper - lower
         slope = tf.math.divide_no_nan(self.right * upper - self.left * lower, width)
         slope = tf.clip_by_value(slope, self.left, self.right)
         offset = tf.maximum(self(lower) - slope * lower, self(upper) - slope * upper)
+        unit, tiny = units(lower)
+        products = tf.maximum(tf.abs(slope * lower), tf.abs(slope * upper))
+        # Slopes of pieces are rounded to the compute type, and each piece's value once more.
+        pieces = 2 * max(abs(self.left), abs(self.right)) * tf.maximum(-lower, upper)
+        if self._exact:
+            pieces = tf.zeros_like(lower)
+        error = unit * (pieces + products + tf.abs(offset)) + 4 * tiny
+        offset = offset + tf.stop_gradient(error)
         inside = inside[:, None]
         piece = tf.where(
             lower >= 0, self.right * tf.ones_like(lower), self.left * tf.ones_like(lower)
