@@ -1,4 +1,4 @@
-"""Dense: a matrix on the last axis."""
+"""Dense layers: a matrix on the last axis, or any Einstein sum with a kernel."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from decomon._backend import Shape, Tensor, keras, tf
-from decomon.ops._base import AffineOp, Op
-from decomon.ops._registry import Call, UnsupportedError, activation, read, register
+from decomon.ops._base import AffineOp
+from decomon.ops._registry import Call, UnsupportedError, Value, read, register
+from decomon.ops.linear import Einsum, add_bias, product
 
 
 @final
@@ -20,15 +21,15 @@ class Dense(AffineOp):
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
-        y = self._product(x, read(self.layer.kernel, x.dtype))
+        y = product(x, read(self.layer.kernel, x.dtype))
         return y if self.layer.bias is None else y + read(self.layer.bias, x.dtype)
 
     def absolute(self, *radii: Tensor) -> Tensor:
         (radius,) = radii
-        return self._product(radius, tf.abs(read(self.layer.kernel, radius.dtype)))
+        return product(radius, tf.abs(read(self.layer.kernel, radius.dtype)))
 
     def transpose(self, rows: Tensor, shapes: Sequence[Shape]) -> tuple[Tensor, ...]:
-        return (self._product(rows, tf.transpose(read(self.layer.kernel, rows.dtype))),)
+        return (product(rows, tf.transpose(read(self.layer.kernel, rows.dtype))),)
 
     def offset(self, shapes: Sequence[Shape], dtype: Tensor) -> Tensor | None:
         if self.layer.bias is None:
@@ -37,18 +38,51 @@ class Dense(AffineOp):
         bias = read(self.layer.bias, dtype)
         return tf.broadcast_to(bias, [1, *shape[:-1], bias.shape[0]])
 
-    @staticmethod
-    def _product(x: Tensor, kernel: Tensor) -> Tensor:
-        flat = tf.reshape(x, [-1, kernel.shape[0]])
-        shape = tf.concat([tf.shape(x)[:-1], [kernel.shape[1]]], axis=0)
-        y = tf.reshape(tf.matmul(flat, kernel), shape)
-        y.set_shape([*x.shape[:-1], kernel.shape[1]])
-        return y
+
+@final
+@dataclass(frozen=True)
+class EinsumDense(AffineOp):
+    """An Einstein sum of the input and the layer's kernel, plus the bias."""
+
+    layer: Any
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        y = self._sum(*inputs)
+        return y if self.layer.bias is None else add_bias(y, read(self.layer.bias, y.dtype))
+
+    def absolute(self, *radii: Tensor) -> Tensor:
+        return self._sum.absolute(*radii)
+
+    def offset(self, shapes: Sequence[Shape], dtype: Tensor) -> Tensor | None:
+        return None if self.layer.bias is None else super().offset(shapes, dtype)
+
+    @property
+    def _sum(self) -> Einsum:
+        return Einsum(self.layer.equation, lambda: self.layer.kernel)
 
 
 @register(keras.layers.Dense)
-def dense(call: Call) -> Sequence[Op]:
+def dense(call: Call) -> Value:
     """Split the layer into its matrix and its activation."""
-    if call.layer.quantization_mode is not None:
+    _check_precision(call.layer)
+    return call.activation(call.layer.activation, call.apply(Dense(call.layer), *call.inputs))
+
+
+@register(keras.layers.EinsumDense)
+def einsum_dense(call: Call) -> Value:
+    """Split the layer into its sum and its activation; samples must not be mixed."""
+    layer = call.layer
+    _check_precision(layer)
+    operands, result = layer.equation.replace(" ", "").split("->")
+    first, second = operands.split(",")
+    if result[0] != first[0] or first[0] in second.replace(".", ""):
+        raise UnsupportedError(
+            f"its equation {layer.equation!r} does not keep the batch axis in front, so it may mix "
+            "samples"
+        )
+    return call.activation(layer.activation, call.apply(EinsumDense(layer), *call.inputs))
+
+
+def _check_precision(layer: Any) -> None:
+    if layer.quantization_mode is not None:
         raise UnsupportedError("its kernel is quantised")
-    return [Dense(call.layer), *activation(call.layer.activation)]

@@ -1,4 +1,4 @@
-"""Batch normalisation at inference: one scale and one shift per channel."""
+"""Normalisation with fixed statistics: one scale and one shift per channel or entry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, final
 
 from decomon._backend import Shape, Tensor, keras, tf
 from decomon.ops._base import AffineOp, Op
-from decomon.ops._registry import Call, UnsupportedError, read, register
+from decomon.ops._registry import Call, UnsupportedError, Value, read, register
+from decomon.ops.linear import Scale, Shift
 
 
 @final
@@ -60,3 +61,60 @@ def batch_normalization(call: Call) -> Sequence[Op]:
     if not isinstance(call.layer.axis, int):
         raise UnsupportedError(f"it normalises along several axes, {call.layer.axis}")
     return [BatchNormalization(call.layer, call.input_shapes[0])]
+
+
+@final
+@dataclass(frozen=True)
+class Statistics:
+    """Mean and standard deviation of a ``Normalization`` layer, read at run time.
+
+    They are the layer's variables if it was adapted.  If it was given them, or if the variables
+    were assigned and are not in use (``finalize_state`` does that), they are constants.
+    """
+
+    layer: Any
+    adapted: bool
+
+    def mean(self) -> Tensor:
+        """The mean, with the rank of the input."""
+        return self._laid_out(self.layer.adapt_mean) if self.adapted else self.layer.mean
+
+    def deviation(self) -> Tensor:
+        """The standard deviation, which Keras keeps away from zero."""
+        variance = self.layer.variance
+        if self.adapted:
+            variance = self._laid_out(self.layer.adapt_variance)
+        return tf.maximum(tf.sqrt(variance), keras.config.epsilon())
+
+    def in_use(self) -> bool:
+        """Whether the layer computes with what its variables hold."""
+        adapted = Statistics(self.layer, adapted=True)
+        return bool(
+            tf.reduce_all(self.layer.mean == adapted.mean())
+            and tf.reduce_all(self.deviation() == adapted.deviation())
+        )
+
+    def _laid_out(self, variable: Any) -> Tensor:
+        value = read(variable, self.layer.compute_dtype)
+        return tf.reshape(value, self.layer.mean.shape)
+
+
+@register(keras.layers.Normalization)
+def normalization(call: Call) -> Sequence[Op]:
+    """``(x - mean) / deviation``, or its inverse."""
+    layer = call.layer
+    fixed = Statistics(layer, adapted=False)
+    given = layer.input_mean is not None
+    statistics = fixed if given or not fixed.in_use() else Statistics(layer, adapted=True)
+    if layer.invert:
+        return [Scale(statistics.deviation), Shift(statistics.mean)]
+    return [
+        Shift(lambda: -statistics.mean()),
+        Scale(lambda: 1.0 / statistics.deviation()),
+    ]
+
+
+@register(keras.layers.SpectralNormalization)
+def spectral_normalization(call: Call) -> Value:
+    """At inference the kernel is used as training left it."""
+    return call.builder.layer(call.layer.layer, *call.inputs)
