@@ -7,7 +7,7 @@ label can change anywhere in the set.
 from decomon import domains, errors, methods, models, ops
 from decomon.certify import Certificate, Verdict, certify
 from decomon.domains import BoxDomain, Domain
-from decomon.errors import NonFiniteBoundError, UnsupportedModelError
+from decomon.errors import DomainError, NonFiniteBoundError, UnsupportedModelError
 from decomon.models import DecomonModel, clone, convert
 from decomon.robustness import (
     LogitsWarning,
@@ -23,6 +23,7 @@ __all__ = [
     "Certificate",
     "DecomonModel",
     "Domain",
+    "DomainError",
     "LogitsWarning",
     "NonFiniteBoundError",
     "UnsupportedModelError",

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decomon._backend import Tensor, tf
-from decomon.inputs import Boxes, check_bounds
+from decomon.diagnosis import check_bounds, explain
+from decomon.domains import BoxDomain
+from decomon.inputs import Boxes
 from decomon.refine import Leaves
 from decomon.specs import Margins
 from decomon.verifier import Verifier, as_tensor
@@ -47,8 +49,12 @@ def attack(
     """
     domain = boxes.nearest(verifier)
     rows = as_tensor(margins.rows, verifier.dtype)
-    both = verifier.quick_bounds(boxes.outer(verifier), tf.concat([rows, -rows], axis=1))
-    known = check_bounds(both.upper.numpy(), first)
+    outer = boxes.outer(verifier)
+    both = verifier.quick_bounds(outer, tf.concat([rows, -rows], axis=1))
+    known = both.upper.numpy()
+    if leaves is None:  # else the bounds on the pieces are finite, which is enough
+        check_bounds(known, verifier, outer, first)
+    known = np.nan_to_num(known, nan=0.0)  # only an order
     upper = np.where(margins.valid, known[:, : margins.valid.shape[1]], -np.inf)
     promising = np.argsort(-upper, axis=1, kind="stable")[:, :_CORNERS]
     starts = [
@@ -61,11 +67,11 @@ def attack(
     ]
     if leaves is not None:
         starts.append(domain.project(as_tensor(leaves.corners(), verifier.dtype)))
-    candidates = tf.concat(starts, axis=1)
+    candidates = boxes.reachable(tf.concat(starts, axis=1))
     chosen_rows = tf.gather(rows, promising[:, :_TARGETS], batch_dims=1)
     begin = _best_start(verifier, candidates, chosen_rows)
     climbed = verifier.climb(*domain.tensors(), begin, chosen_rows)
-    candidates = tf.concat([candidates, climbed], axis=1)
+    candidates = tf.concat([candidates, boxes.reachable(climbed)], axis=1)
     return _best(verifier, boxes, margins, candidates, first)
 
 
@@ -79,7 +85,14 @@ def margins_at(
     verifier: Verifier, margins: Margins, points: Tensor, first: int
 ) -> NDArray[np.floating]:
     """Return the largest margin at each of the points ``(batch, count, *input shape)``."""
-    return check_bounds(margins.of(_logits(verifier, points).numpy()), first)
+    values = margins.of(_logits(verifier, points).numpy())
+    wrong = np.argwhere(~np.isfinite(values))
+    if wrong.size:
+        sample, count = (int(i) for i in wrong[0])
+        point = points[sample : sample + 1, count]
+        place = f"a point of the box of sample {first + sample}"
+        raise explain(verifier, BoxDomain(point, point), place, float(values[sample, count]))
+    return values
 
 
 def _logits(verifier: Verifier, points: Tensor) -> Tensor:
@@ -102,5 +115,5 @@ def _best(
     """Evaluate the candidates on the network and return the best of each sample."""
     chosen = margins_at(verifier, margins, candidates, first).argmax(axis=1)
     points = boxes.clip(candidates.numpy()[np.arange(len(chosen)), chosen])
-    logits = verifier.logits(as_tensor(points, verifier.dtype)).numpy()
-    return Found(check_bounds(margins.of(logits[:, None])[:, 0], first), points)
+    seen = as_tensor(boxes.seen(points), verifier.dtype)
+    return Found(margins_at(verifier, margins, seen[:, None], first)[:, 0], points)

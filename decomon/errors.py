@@ -13,5 +13,16 @@ class UnsupportedModelError(NotImplementedError, ValueError):
 class NonFiniteBoundError(ArithmeticError):
     """A computed bound is not a number, so nothing was proven.
 
-    Raised when the arithmetic overflows, for instance because weights or inputs are huge.
+    Raised when the arithmetic overflows, for instance because weights or inputs are huge; the
+    message names the layer.
+    """
+
+
+class DomainError(NonFiniteBoundError):
+    """A function of the network is not defined on all values that its argument can take.
+
+    Raised for the logarithm, roots, the reciprocal and division, when the interval of their
+    argument leaves the domain of the function.  The interval may be wider than the values that
+    the network really takes: then a smaller box, a tighter method or more pieces
+    (``n_sub_boxes``) help.
     """

@@ -10,27 +10,32 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from decomon._backend import Shape
+from decomon._backend import Shape, Tensor, tf
 from decomon.domains import BoxDomain
-from decomon.errors import NonFiniteBoundError
 from decomon.rounding import round_down, round_up
+from decomon.signature import Port, Signature, entries
 from decomon.verifier import Verifier, as_tensor
 
 
 @final
 @dataclass(frozen=True)
 class Boxes:
-    """A batch of checked boxes, corners of shape ``(batch, *input shape)``, any float dtype."""
+    """A batch of checked boxes, corners of shape ``(batch, *input shape)``, any float dtype.
+
+    Several inputs are one flat input.  ``whole`` says, with a batch axis of 1, which coordinates
+    the model cuts decimals off; it is None if there are none.
+    """
 
     x_min: NDArray[np.floating]
     x_max: NDArray[np.floating]
+    whole: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.x_min)
 
     def __getitem__(self, chosen: Any) -> Boxes:
         """Select samples."""
-        return Boxes(self.x_min[chosen], self.x_max[chosen])
+        return Boxes(self.x_min[chosen], self.x_max[chosen], self.whole)
 
     def outer(self, verifier: Verifier) -> BoxDomain:
         """Return a box that contains every point that the model can see.
@@ -38,47 +43,108 @@ class Boxes:
         The model rounds its inputs to its own type, so corners are rounded outward to that
         type first, and then to the compute type.
         """
-        lower, upper = self.x_min, self.x_max
+        lower, upper = self._cut(self.x_min), self._cut(self.x_max)
         for dtype in _grids(verifier):
             lower, upper = round_down(lower, dtype), round_up(upper, dtype)
         return BoxDomain(as_tensor(lower, verifier.dtype), as_tensor(upper, verifier.dtype))
 
     def nearest(self, verifier: Verifier) -> BoxDomain:
         """Return the box whose corners are rounded as the model rounds its inputs."""
-        lower, upper = self.x_min, self.x_max
+        lower, upper = self._cut(self.x_min), self._cut(self.x_max)
         for dtype in _grids(verifier):
             lower, upper = lower.astype(dtype), upper.astype(dtype)
         return BoxDomain(as_tensor(lower, verifier.dtype), as_tensor(upper, verifier.dtype))
 
+    def reachable(self, points: Tensor) -> Tensor:
+        """Return the nearest points that the model can see; ``points`` is ``(batch, count, ...)``.
+
+        The corners of :meth:`nearest` are whole where decimals are cut off, so no point leaves it.
+        """
+        return points if self.whole is None else tf.where(self.whole, tf.round(points), points)
+
     def clip(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return points that lie in the box as it was given, in its own dtype."""
         return np.clip(points.astype(self.x_min.dtype), self.x_min, self.x_max)
+
+    def seen(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return what the model makes of points of the box, up to rounding."""
+        return self._cut(points)
+
+    def _cut(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
+        return points if self.whole is None else np.where(self.whole, np.trunc(points), points)
 
 
 def _grids(verifier: Verifier) -> tuple[Any, Any]:
     return np.dtype(verifier.graph.input_dtype).type, verifier.dtype.as_numpy_dtype
 
 
-def check_boxes(x_min: Any, x_max: Any, shape: Shape) -> Boxes:
+def check_boxes(x_min: Any, x_max: Any, signature: Signature) -> Boxes:
     """Return checked boxes; ValueError if they are not boxes of the model's inputs."""
-    lower = check_points("x_min", x_min, shape)
-    upper = check_points("x_max", x_max, shape)
-    if lower.shape != upper.shape:
+    given = entries("x_max", x_max, signature.inputs)
+    lower = check_inputs("x_min", x_min, signature)
+    if len(given) > 1:
+        held = zip(given.items(), lower, strict=True)
+        given = {name: low if value is None else value for (name, value), low in held}
+    upper = _check_parts(given, signature)
+    if len(lower[0]) != len(upper[0]):
         raise ValueError(
             "x_min and x_max must have the same number of samples. "
-            f"Received: x_min of shape {np.shape(x_min)}, x_max of shape {np.shape(x_max)}"
+            f"Received: x_min of shape {_shapes(lower)}, x_max of shape {_shapes(upper)}"
         )
-    dtype = np.result_type(lower, upper)
-    lower, upper = lower.astype(dtype), upper.astype(dtype)
-    crossed = np.argwhere(lower > upper)
-    if crossed.size:
-        place = tuple(int(i) for i in crossed[0])
+    names = entries("x_min", x_min, signature.inputs)
+    dtype = np.result_type(*lower, *upper)
+    for name, name_max, low, high in zip(names, given, lower, upper, strict=True):
+        crossed = np.argwhere(low.astype(dtype) > high.astype(dtype))
+        if crossed.size:
+            place = tuple(int(i) for i in crossed[0])
+            raise ValueError(
+                "x_min must not exceed x_max anywhere. "
+                f"Received: {name}={low[place]} > {name_max}={high[place]} in sample {place[0]} at "
+                f"position {place[1:]} ({len(crossed)} such entries)"
+            )
+    joined_lower, joined_upper = (
+        signature.join([part.astype(dtype) for part in parts]) for parts in (lower, upper)
+    )
+    return Boxes(joined_lower, joined_upper, signature.whole())
+
+
+def check_inputs(name: str, values: Any, signature: Signature) -> list[NDArray[np.floating]]:
+    """Return the points of every input, ``(batch, *shape)`` each, in the model's order."""
+    return _check_parts(entries(name, values, signature.inputs), signature)
+
+
+def _check_parts(given: dict[str, Any], signature: Signature) -> list[NDArray[np.floating]]:
+    parts = [
+        check_points(name, value, port.shape)
+        for (name, value), port in zip(given.items(), signature.inputs, strict=True)
+    ]
+    for name, part, port in zip(given, parts, signature.inputs, strict=True):
+        if len(part) != len(parts[0]):
+            raise ValueError(
+                "All inputs must have the same number of samples. "
+                f"Received: {next(iter(given))} of shape {parts[0].shape}, "
+                f"{name} of shape {part.shape}"
+            )
+        if port.whole:
+            _check_range(name, part, port)
+    return parts
+
+
+def _check_range(name: str, part: NDArray[np.floating], port: Port) -> None:
+    """Refuse values that would wrap around."""
+    limits = np.iinfo(port.dtype)
+    wrong = np.argwhere((part < float(limits.min)) | (part >= float(int(limits.max) + 1)))
+    if wrong.size:
+        place = tuple(int(i) for i in wrong[0])
         raise ValueError(
-            "x_min must not exceed x_max anywhere. "
-            f"Received: x_min={lower[place]} > x_max={upper[place]} in sample {place[0]} at "
-            f"position {place[1:]} ({len(crossed)} such entries)"
+            f"{name} must lie between {limits.min} and {limits.max}, because input {port.name!r} "
+            f"is of type {port.dtype}. Received: {part[place]} in sample {place[0]} at position "
+            f"{place[1:]} ({len(wrong)} such entries)"
         )
-    return Boxes(lower, upper)
+
+
+def _shapes(parts: list[NDArray[np.floating]]) -> str:
+    return ", ".join(str(part.shape) for part in parts)
 
 
 def as_array(name: str, values: Any) -> NDArray[Any]:
@@ -133,15 +199,3 @@ def batches(count: int, batch_size: int, limit: int) -> Iterator[slice]:
     size = limit if batch_size == -1 else min(batch_size, limit)
     for begin in range(0, count, size):
         yield slice(begin, min(begin + size, count))
-
-
-def check_bounds(values: NDArray[np.floating], first: int) -> NDArray[np.floating]:
-    """Raise if a bound is not finite: it proves nothing.  ``first`` is the first sample."""
-    wrong = np.argwhere(~np.isfinite(values))
-    if wrong.size:
-        raise NonFiniteBoundError(
-            f"The bounds of sample {first + int(wrong[0][0])} are not finite: the arithmetic "
-            "overflowed, so nothing is proven. Check the model's weights and the size of the "
-            f"inputs, or use clone(model, dtype='float64'). Received: {values[tuple(wrong[0])]}"
-        )
-    return values

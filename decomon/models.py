@@ -10,11 +10,14 @@ from weakref import WeakKeyDictionary
 from decomon._backend import keras
 from decomon.bounds import Interval
 from decomon.domains import BoxDomain, Domain
-from decomon.graph import Graph, all_layers, from_keras, layer_settings
+from decomon.errors import UnsupportedModelError
+from decomon.graph import Graph, from_keras
 from decomon.inputs import check_count
+from decomon.inspection import all_layers, layer_settings
 from decomon.methods import ALIASES, METHODS, Method
 from decomon.ops._base import SlopeRule
 from decomon.ops.elementwise.slopes import LeftSlope, RightSlope, SameSlope, VolumeSlope
+from decomon.signature import Signature
 from decomon.verifier import Verifier
 
 SLOPES: dict[str, SlopeRule] = {
@@ -38,12 +41,14 @@ class DecomonModel:
     verifier : the compiled engine
     slope : name of the starting slopes
     finetune : whether relaxations are optimised
+    output : position of the output that is bounded, None for all of them
     """
 
     model: Any
     verifier: Verifier
     slope: str
     finetune: bool
+    output: int | None = None
 
     @property
     def graph(self) -> Graph:
@@ -65,18 +70,36 @@ class DecomonModel:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input, without batch axis."""
+        """Shape of one input, without batch axis; several inputs follow one another, ``(n,)``."""
         return self.graph.input_shape
 
     @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every input by its name, in the order of ``model.inputs``."""
+        return {port.name: port.shape for port in self.signature.inputs}
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
-        """Shape of one output, without batch axis."""
+        """Shape of one output, without batch axis; several outputs follow one another, ``(n,)``."""
         return self.graph.output_shape
+
+    @property
+    def output_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every output that is bounded by its name, in the order of ``model.outputs``."""
+        ports = self.signature.outputs
+        chosen = ports if self.output is None else (ports[self.output],)
+        return {port.name: port.shape for port in chosen}
+
+    @property
+    def signature(self) -> Signature:
+        """The inputs and outputs of the model."""
+        return Signature.of(self.model)
 
     def intermediate_bounds(self, domain: Domain) -> dict[str, Interval]:
         """Return the interval of every layer's output by layer name.
 
-        A layer with a fused activation is listed by what comes out of the activation.
+        A layer with a fused activation is listed by what comes out of the activation.  Domains of
+        a model with several inputs are sets of the flat input, shape ``(batch, n)``.
         """
         intervals = self.verifier.intervals(domain)
         return {n.name: i for n, i in zip(self.graph.nodes, intervals, strict=True)}
@@ -84,6 +107,8 @@ class DecomonModel:
     def summary(self) -> str:
         """Return a table of the nodes, one line each."""
         lines = [f"{self!r}"]
+        lines += [f"  input {name!r}: {shape}" for name, shape in self.input_shapes.items()]
+        lines += [f"  output {name!r}: {shape}" for name, shape in self.output_shapes.items()]
         for index, node in enumerate(self.graph.nodes):
             kind = "input" if node.op is None else type(node.op).__name__
             lines.append(f"{index:4d}  {node.name:30s} {kind:20s} {node.shape}")
@@ -109,6 +134,8 @@ def clone(
     finetune_steps: int = 20,
     learning_rate: float = 0.5,
     dtype: str | None = None,
+    output: int | str | None = None,
+    logits: bool = True,
 ) -> DecomonModel:
     """Make a verifier of a Keras model; the model keeps its variables, name and nodes.
 
@@ -146,6 +173,13 @@ def clone(
         Size of the first steps, in units of slope.
     dtype : str, optional
         ``"float32"`` or ``"float64"``; by default the model's own.
+    output : int or str, optional
+        Which of several outputs to bound: its position in ``model.outputs`` or its name (the key,
+        if the model's outputs are a dict, otherwise the name of its layer).  By default all of
+        them, for ranges; margins and verdicts need one.
+    logits : bool
+        Whether to strip a final softmax or sigmoid and bound the logits, which are what decides
+        margins.  False bounds what comes out of it.  Of several outputs, nothing is stripped.
 
     Returns
     -------
@@ -174,8 +208,10 @@ def clone(
         finetune_steps=finetune_steps,
         learning_rate=learning_rate,
         dtype=dtype,
+        output=output,
+        logits=logits,
     )
-    return DecomonModel(model, verifier, slope, bool(finetune))
+    return DecomonModel(model, verifier, slope, bool(finetune), _position(model, output))
 
 
 def convert(
@@ -188,14 +224,17 @@ def convert(
     finetune_steps: int = 20,
     learning_rate: float = 0.5,
     dtype: str | None = None,
+    output: int | str | None = None,
+    logits: bool = True,
 ) -> Verifier:
     """Make the compiled engine alone: domains and rows in, bounds out, all as tensors.
 
     The lower-level sibling of :func:`clone`, with the same parameters and errors.  It reads the
     model's layers but does not keep the model.
     """
-    if finetune not in (False, True):
-        raise ValueError(f"finetune must be True or False. Received: finetune={finetune!r}")
+    for name, flag in (("finetune", finetune), ("logits", logits)):
+        if flag not in (False, True):
+            raise ValueError(f"{name} must be True or False. Received: {name}={flag!r}")
     steps = check_count("finetune_steps", finetune_steps)
     _check_rate(learning_rate)
     if perturbation_domain not in (None, BoxDomain):
@@ -206,7 +245,8 @@ def convert(
     if dtype not in (None, "float32", "float64"):
         raise ValueError(f"dtype must be 'float32' or 'float64'. Received: dtype={dtype!r}")
     chosen, slopes = method_named(method), _named("slope", slope, SLOPES)
-    graph = from_keras(model)
+    graph = from_keras(model, strip=bool(logits), output=_position(model, output))
+    _check_inputs(model)
     return Verifier(
         graph,
         chosen,
@@ -215,6 +255,45 @@ def convert(
         learning_rate=float(learning_rate),
         dtype=dtype or graph.dtype,
     )
+
+
+def _check_inputs(model: Any) -> None:
+    """Refuse inputs that the model rounds to fewer digits than bounds are computed with."""
+    if not _readable(model):
+        return
+    for port in Signature.of(model).inputs:
+        if not (port.whole or port.dtype in ("float32", "float64")):
+            raise UnsupportedModelError(
+                f"Input {port.name!r} of model {model.name!r} must be of type float32, float64 or "
+                "an integer type: bounds would not hold for what the model makes of other inputs. "
+                f"Received: {port.dtype}"
+            )
+
+
+def _readable(model: Any) -> bool:
+    """Whether a model has a graph; if not, the error comes from where it is read."""
+    if isinstance(model, keras.Sequential):
+        return model.built and getattr(model, "outputs", None) is not None
+    return isinstance(model, keras.Model) and isinstance(model, keras.Function)
+
+
+def _position(model: Any, output: int | str | None) -> int | None:
+    """Return the position of the chosen output; None if all are wanted, or the only one."""
+    if output is None or not _readable(model):
+        return None
+    names = [port.name for port in Signature.of(model).outputs]
+    count, position = len(names), None
+    if isinstance(output, str) and names.count(output) == 1:
+        position = names.index(output)
+    elif isinstance(output, int) and not isinstance(output, bool) and -count <= output < count:
+        position = output % count
+    if position is None:
+        twice = " That name is not unique." if output in names else ""
+        raise ValueError(
+            f"output must be a position from 0 to {count - 1} or one of the names "
+            f"{', '.join(map(repr, names))}.{twice} Received: output={output!r}"
+        )
+    return None if count == 1 else position
 
 
 def method_named(name: str) -> Method:
@@ -292,3 +371,8 @@ def verifier_of(model: Any) -> Verifier:
     if isinstance(model, DecomonModel):
         return model.verifier
     return _CACHE.verifier(model)
+
+
+def signature_of(model: Any) -> Signature:
+    """Return the inputs and outputs of a DecomonModel or of a built Keras model."""
+    return model.signature if isinstance(model, DecomonModel) else Signature.of(model)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decomon._backend import Tensor, tf
-from decomon.domains import BoxDomain, Domain
-from decomon.inputs import check_bounds
-from decomon.verifier import Bounds
+from decomon.diagnosis import explain
+from decomon.domains import BoxDomain
+from decomon.verifier import Verifier
 
 Array = NDArray[np.floating]
 
@@ -39,7 +39,9 @@ class Leaves:
     def magnitude(self) -> Array:
         """Return how large the terms are that the bounds are differences of, ``(batch,)``."""
         reach = np.maximum(np.abs(self.x_min), np.abs(self.x_max)).reshape(self.weights.shape)
-        return (np.abs(self.weights) * reach).sum(axis=2).max(axis=1)
+        with np.errstate(invalid="ignore", over="ignore"):
+            sizes = (np.abs(self.weights) * reach).sum(axis=2).max(axis=1)
+        return np.nan_to_num(sizes, nan=np.inf, posinf=np.inf)
 
     def corners(self) -> Array:
         """Return the corner of each leaf where its most important row's bound is attained."""
@@ -50,9 +52,6 @@ class Leaves:
         """Return bounds of each row over the whole box, ``(batch, spec)``."""
         return self.upper.max(axis=1)
 
-
-Bounder = Callable[[Domain, Tensor], Bounds]
-"""Bounds rows of the output on a domain, like :meth:`decomon.verifier.Verifier.bounds`."""
 
 Worst = Callable[[Array], Array]
 """Maps bounds ``(n, spec)`` to how much each row matters, ``(n, spec)``, nonnegative."""
@@ -74,27 +73,35 @@ def all_rows(upper: Array) -> Array:
 
 
 def split_boxes(
-    bound: Bounder,
+    verifier: Verifier,
     domain: BoxDomain,
     rows: Tensor,
     n_sub_boxes: int,
     worst: Worst,
     first: int = 0,
+    *,
+    quick: bool = False,
 ) -> Leaves:
     """Bound rows on each box, cut into ``n_sub_boxes`` leaves.
 
     Every round halves, for each sample, the leaf whose weighted bounds are largest, along the
     coordinate with the largest |coefficient| x width.  A child's bound is intersected with its
-    parent's, so the result is never looser than without splitting.
+    parent's, so the result is never looser than without splitting.  A leaf without finite bounds
+    comes first, and is halved along its widest side.
 
     Parameters
     ----------
-    bound : bounds rows on a domain
     rows : ``(batch or 1, spec, *output shape)``
     worst : weighs the rows
-    first : index of the first sample, for error messages
+    first : number of the first sample, for error messages
+    quick : keep the starting relaxations, whatever the verifier's number of steps
+
+    Raises
+    ------
+    NonFiniteBoundError
+        If the bounds of a leaf are not finite in the end.
     """
-    leaves = _evaluate(bound, domain, rows, None, worst, first)
+    leaves = _evaluate(verifier, domain, rows, None, worst, quick)
     for _ in range(n_sub_boxes - 1):
         value = np.where(worst_of(leaves.upper, worst) > 0, leaves.upper, -np.inf).max(axis=2)
         chosen = value.argmax(axis=1)
@@ -104,9 +111,23 @@ def split_boxes(
         )
         known = leaves.upper[samples, chosen]
         halves = parent.split(tf.constant(leaves.scores[samples, chosen]))
-        left, right = (_evaluate(bound, half, rows, known, worst, first) for half in halves)
+        left, right = (_evaluate(verifier, half, rows, known, worst, quick) for half in halves)
         leaves = _replace(leaves, chosen, left, right)
+    _check_leaves(leaves, verifier, first)
     return leaves
+
+
+def _check_leaves(leaves: Leaves, verifier: Verifier, first: int) -> None:
+    """Raise if some leaf has no finite bounds: nothing is proven then."""
+    wrong = np.argwhere(~np.isfinite(leaves.upper))
+    if wrong.size:
+        sample, leaf, _ = (int(i) for i in wrong[0])
+        corners = (side[sample, leaf][None] for side in (leaves.x_min, leaves.x_max))
+        box = BoxDomain(*(tf.constant(corner) for corner in corners))
+        count = leaves.upper.shape[1]
+        piece = "" if count == 1 else f"one of the {count} pieces of "
+        value = float(leaves.upper[tuple(wrong[0])])
+        raise explain(verifier, box, f"{piece}the box of sample {first + sample}", value)
 
 
 def worst_of(upper: Array, worst: Worst) -> Array:
@@ -115,16 +136,17 @@ def worst_of(upper: Array, worst: Worst) -> Array:
 
 
 def _evaluate(
-    bound: Bounder,
+    verifier: Verifier,
     domain: BoxDomain,
     rows: Tensor,
     known: Array | None,
     worst: Worst,
-    first: int,
+    quick: bool,
 ) -> Leaves:
     """Bound one box per sample; return it as a single leaf."""
-    bounds = bound(domain, rows)
-    upper = check_bounds(bounds.upper.numpy(), first)
+    bounds = (verifier.quick_bounds if quick else verifier.bounds)(domain, rows)
+    upper = bounds.upper.numpy()
+    upper = np.where(np.isfinite(upper), upper, np.inf)  # what is no number bounds nothing
     if known is not None:
         upper = np.minimum(upper, known)
     weights = bounds.weights.numpy().reshape(*upper.shape, -1)
@@ -132,6 +154,8 @@ def _evaluate(
     widths = domain.widths().numpy()
     with np.errstate(invalid="ignore", over="ignore"):  # scores only choose where to cut
         scores = np.nan_to_num(np.einsum("bs,bsn->bn", importance, np.abs(weights)) * widths)
+    unbounded = np.flatnonzero(~np.isfinite(upper).all(axis=1))
+    scores[unbounded] = widths[unbounded]
     direction = np.take_along_axis(weights, importance.argmax(axis=1)[:, None, None], axis=1)[:, 0]
     return Leaves(
         domain.x_min.numpy()[:, None],

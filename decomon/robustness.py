@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from decomon._backend import tf
 from decomon.attack import attack, margins_at
 from decomon.inputs import Boxes, batches, check_boxes, check_count
-from decomon.models import DecomonModel, verifier_of
+from decomon.models import DecomonModel, signature_of, verifier_of
 from decomon.refine import all_rows, most_violated, split_boxes
 from decomon.rounding import doubtful, round_up
-from decomon.specs import Margins, margins
+from decomon.signature import like, split
+from decomon.specs import Margins, check_classes, margins
 from decomon.verifier import Verifier, as_tensor
 
 Array = NDArray[np.floating]
@@ -24,14 +25,20 @@ _ARRAYS_PER_LEAF = 8  # four that are kept, and their copies when a leaf is adde
 
 
 class Range(NamedTuple):
-    """Bounds of the outputs, both of shape ``(batch, *output_shape)``."""
+    """Bounds of the outputs, both of shape ``(batch, *output_shape)``.
 
-    upper: Array
-    lower: Array
+    For a model with several outputs, both are lists, one array per output.
+    """
+
+    upper: Any
+    lower: Any
 
 
 class LogitsWarning(UserWarning):
-    """Bounds are on the logits, because a final softmax or sigmoid was stripped."""
+    """Bounds are on the logits, because a final softmax or sigmoid was stripped.
+
+    ``clone(model, logits=False)`` bounds what comes out of it.
+    """
 
 
 def get_adv_box(
@@ -52,7 +59,10 @@ def get_adv_box(
     model : keras.Model or DecomonModel
         A Keras model is bounded by ``crown``; it is converted once and remembered.
     x_min, x_max : array of shape ``(batch, *input_shape)`` or ``(batch, n)``
-        Corners of the boxes.
+        Corners of the boxes.  For a model with several inputs: a list or tuple with one such array
+        per input, in the order of ``model.inputs``, or a dict by input name.  An input is held
+        constant where both corners are the same; ``None`` in its place in ``x_max`` says so too.
+        Of an input of an integer type, the model sees whole numbers only, and so do the boxes.
     source_labels : int, array ``(batch,)`` or ``(batch, k)`` of class indices, or 0/1 mask
         The labels i that must win.  An array of shape ``(batch, n_classes)`` that holds only 0
         and 1 is a mask, for instance one-hot labels.
@@ -71,11 +81,13 @@ def get_adv_box(
     Raises
     ------
     ValueError
-        If boxes, labels or options are unusable; nothing has been computed then.
+        If boxes, labels or options are unusable, or the model has several outputs and none was
+        chosen by ``clone(model, output=...)``; nothing has been computed then.
     UnsupportedModelError
         If the model has layers without a certified rule.
     NonFiniteBoundError
-        If the arithmetic overflowed.
+        If the arithmetic overflowed, or, as a :class:`~decomon.errors.DomainError`, if a logarithm,
+        a root or a division is not known to be defined on the whole box.
     """
     verifier, boxes, asked = _prepare(model, x_min, x_max, source_labels, target_labels)
     n_sub_boxes = check_count("n_sub_boxes", n_sub_boxes)
@@ -91,7 +103,7 @@ def _margin_bounds(
 ) -> Array:
     """Return upper bounds of the largest margins, ``(batch,)``, with signs that rounding spares."""
     leaves = split_boxes(
-        verifier.bounds,
+        verifier,
         boxes.outer(verifier),
         as_tensor(asked.rows, verifier.dtype),
         n_sub_boxes,
@@ -139,7 +151,7 @@ def check_adv_box(
     n_sub_boxes: int = 1,
     *,
     return_points: Literal[True],
-) -> tuple[Array, Array]: ...
+) -> tuple[Array, Any]: ...
 def check_adv_box(
     model: Any,
     x_min: Any,
@@ -149,7 +161,7 @@ def check_adv_box(
     batch_size: int = -1,
     n_sub_boxes: int = 1,
     return_points: bool = False,
-) -> Array | tuple[Array, Array]:
+) -> Array | tuple[Array, Any]:
     """Bound from below the largest margin ``f_j - f_i`` over each box, by a point that attains it.
 
     Positive proves that the box contains a misclassified point.
@@ -169,7 +181,8 @@ def check_adv_box(
         The largest margin of logits at the best point found, which is never below the maximum of
         the affine lower bounds that ``model``'s method starts from.
     points : array of shape ``(batch, *input_shape)``, if ``return_points``
-        Those points; they lie in their boxes.
+        Those points; they lie in their boxes.  For a model with several inputs, a list, tuple or
+        dict of arrays, whichever ``x_min`` is.
 
     Raises
     ------
@@ -185,18 +198,22 @@ def check_adv_box(
         if n_sub_boxes > 1:
             # Starting points need no optimised bounds.
             leaves = split_boxes(
-                verifier.quick_bounds,
+                verifier,
                 boxes[part].outer(verifier),
                 as_tensor(asked.rows[part], verifier.dtype),
                 n_sub_boxes,
                 most_violated(asked.valid[part]),
                 part.start,
+                quick=True,
             )
         found = attack(verifier, boxes[part], asked[part], leaves, part.start)
         values.append(found.margin)
         points.append(found.points)
     value = np.concatenate(values).astype(verifier.dtype.as_numpy_dtype)
-    return (value, np.concatenate(points)) if return_points else value
+    if not return_points:
+        return value
+    signature = signature_of(model)
+    return value, like(x_min, signature.inputs, signature.split(np.concatenate(points)))
 
 
 def get_range_box(
@@ -213,28 +230,30 @@ def get_range_box(
     -------
     Range
         A pair ``(upper, lower)`` of arrays of shape ``(batch, *output_shape)``.  They bound the
-        logits: a final softmax or sigmoid is stripped, with a :class:`LogitsWarning`.
+        logits: a final softmax or sigmoid is stripped, with a :class:`LogitsWarning`, unless the
+        model was cloned with ``logits=False``.  For a model with several outputs, a pair of lists
+        of arrays, in the order of ``model.outputs``; nothing is stripped from them.
 
     Raises
     ------
     As :func:`get_adv_box`.
     """
-    both = _bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(1.0, -1.0))
-    return Range(both[:, 0], -both[:, 1])
+    upper, lower = _bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(1.0, -1.0))
+    return Range(upper, lower)
 
 
 def get_upper_box(
     model: Any, x_min: Any, x_max: Any, batch_size: int = -1, n_sub_boxes: int = 1
-) -> Array:
+) -> Any:
     """Bound every output over each box from above; see :func:`get_range_box`."""
-    return _bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(1.0,))[:, 0]
+    return _bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(1.0,))[0]
 
 
 def get_lower_box(
     model: Any, x_min: Any, x_max: Any, batch_size: int = -1, n_sub_boxes: int = 1
-) -> Array:
+) -> Any:
     """Bound every output over each box from below; see :func:`get_range_box`."""
-    return -_bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(-1.0,))[:, 0]
+    return _bound_outputs(model, x_min, x_max, batch_size, n_sub_boxes, signs=(-1.0,))[0]
 
 
 def _limit(verifier: Verifier, n_sub_boxes: int) -> int:
@@ -248,28 +267,24 @@ def _prepare(
 ) -> tuple[Verifier, Boxes, Margins]:
     """Check everything that margins need."""
     verifier = verifier_of(model)
-    graph = verifier.graph
-    if len(graph.output_shape) != 1 or graph.output_shape[0] < 2:
-        raise ValueError(
-            "Margins need a classifier with one output per class, at least two. "
-            f"Received: a model whose outputs have the shape {graph.output_shape}"
-        )
-    boxes = check_boxes(x_min, x_max, graph.input_shape)
-    return verifier, boxes, margins(source_labels, target_labels, len(boxes), graph.output_shape[0])
+    n_classes = check_classes("Margins", verifier.graph.output_shapes, signature_of(model))
+    boxes = check_boxes(x_min, x_max, signature_of(model))
+    return verifier, boxes, margins(source_labels, target_labels, len(boxes), n_classes)
 
 
 def _bound_outputs(
     model: Any, x_min: Any, x_max: Any, batch_size: int, n_sub_boxes: int, signs: tuple[float, ...]
-) -> Array:
-    """Bound the outputs times each sign from above, ``(batch, signs, *output_shape)``."""
+) -> list[Any]:
+    """Bound every output from above (sign 1) or below (sign -1), for each of the signs."""
     verifier = verifier_of(model)
     graph = verifier.graph
-    boxes = check_boxes(x_min, x_max, graph.input_shape)
+    boxes = check_boxes(x_min, x_max, signature_of(model))
     n_sub_boxes = check_count("n_sub_boxes", n_sub_boxes)
     batch_size = check_count("batch_size", batch_size, minus_one=True)
     if graph.stripped and not isinstance(model, DecomonModel):
         warnings.warn(
-            f"The model's final {graph.stripped} was stripped: these are bounds of the logits.",
+            f"The model's final {graph.stripped} was stripped: these are bounds of the logits. "
+            "For bounds of what comes out of it, use clone(model, logits=False).",
             LogitsWarning,
             stacklevel=3,
         )
@@ -279,7 +294,7 @@ def _bound_outputs(
     for part in batches(len(boxes), batch_size, _limit(verifier, n_sub_boxes)):
         columns = [
             split_boxes(
-                verifier.bounds,
+                verifier,
                 boxes[part].outer(verifier),
                 as_tensor(rows[:, begin : begin + verifier.row_limit], verifier.dtype),
                 n_sub_boxes,
@@ -289,4 +304,8 @@ def _bound_outputs(
             for begin in range(0, rows.shape[1], verifier.row_limit)
         ]
         results.append(np.concatenate(columns, axis=1))
-    return np.concatenate(results).reshape(len(boxes), len(signs), *graph.output_shape)
+    both = np.concatenate(results).reshape(len(boxes), len(signs), eye.shape[0])
+    bounds = [
+        split(sign * both[:, position], graph.output_shapes) for position, sign in enumerate(signs)
+    ]
+    return [parts[0] if len(parts) == 1 else parts for parts in bounds]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from decomon._backend import Shape
 from decomon.inputs import as_array
+from decomon.signature import Signature
 
 
 @final
@@ -38,6 +41,31 @@ class Margins:
         """Return the largest margin at points with these logits, ``(batch, count, n_classes)``."""
         values = np.einsum("bpc,bkc->bpk", self.rows, logits.astype(np.float64))
         return self.largest(values)
+
+
+def check_classes(asked: str, shapes: Sequence[Shape], signature: Signature) -> int:
+    """Return the number of classes; ValueError if the outputs are not those of one classifier.
+
+    Parameters
+    ----------
+    asked : what needs classes, for the message
+    shapes : the shapes of the outputs
+    signature : of the model
+    """
+    if len(shapes) > 1:
+        flat = [port.name for port in signature.outputs if len(port.shape) == 1]
+        example = (flat or [signature.outputs[0].name])[0]
+        raise ValueError(
+            f"{asked} are of one output. Choose it with decomon.clone(model, output=...), by its "
+            f"position or its name, for instance output={example!r}. Received: a model with the "
+            f"outputs {', '.join(map(str, signature.outputs))}"
+        )
+    if len(shapes[0]) != 1 or shapes[0][0] < 2:
+        raise ValueError(
+            f"{asked} need a classifier with one output per class, at least two. "
+            f"Received: a model whose outputs have the shape {shapes[0]}"
+        )
+    return shapes[0][0]
 
 
 def margins(source_labels: Any, target_labels: Any, batch: int, n_classes: int) -> Margins:
