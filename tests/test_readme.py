@@ -12,6 +12,7 @@ import pytest
 from IPython.display import display
 
 from decomon_widgets import datasets
+from tests import readme
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,6 +32,35 @@ def test_python_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         assert len(names["grid"].verdicts) == 10
     finally:
         ipywidgets.Widget.close_all()
+
+
+def test_generated_tables_are_up_to_date() -> None:
+    text = readme.PATH.read_text()
+    assert regenerated_is(text), f"README.md is out of date: run `{readme.COMMAND}`"
+
+
+def regenerated_is(text: str) -> bool:
+    return readme.regenerated(text) == text
+
+
+def test_an_outdated_table_is_noticed() -> None:
+    text = readme.PATH.read_text()
+    assert not regenerated_is(text.replace("EinsumDense", "EinsumDance", 1))
+    with pytest.raises(ValueError, match="must contain"):
+        readme.regenerated(text.replace("<!-- supported: end -->", ""))
+
+
+@pytest.mark.parametrize(
+    ("names", "written"),
+    [
+        (["Conv1D", "Conv2D", "Conv2DTranspose"], ["Conv1D/2D", "Conv2DTranspose"]),
+        (["Dense", "Dot", "ELU"], ["Dense", "Dot", "ELU"]),
+    ],
+)
+def test_names_that_differ_in_their_dimension_are_merged(
+    names: list[str], written: list[str]
+) -> None:
+    assert readme.merged(names) == written
 
 
 def test_every_option_of_the_command_line_exists(capsys: pytest.CaptureFixture[str]) -> None:
