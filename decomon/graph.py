@@ -16,7 +16,6 @@ from decomon.ops import Builder, Call, UnsupportedError, Value
 from decomon.ops._base import Op
 from decomon.ops._calls import Known, build_model, functional, is_model, read_call, walk
 from decomon.ops._registry import build
-from decomon.ops.keras_ops._classes import find
 from decomon.ops.merging import Concatenate
 from decomon.ops.shaping import Reshape, Slice
 from decomon.ops.terminal import stripped_name
@@ -34,7 +33,7 @@ _MOVES = (
     _layers.Concatenate,
     _layers.Identity,
 )
-_CASTS = (_layers.Dense, _layers.Rescaling, _layers.Normalization, *find("core.Cast"))
+_CASTS = (_layers.Dense, _layers.Rescaling, _layers.Normalization)
 
 
 def from_keras(model: Any, *, strip: bool = True, output: int | None = None) -> Graph:
@@ -196,14 +195,19 @@ class _Builder(Builder):
             call = read_call(node, known, self)
             if is_model(operation):
                 return self.inline(functional(operation), call.inputs, prefix=f"{name}/")
-            moved = self.check_integers(operation, call.inputs)
+            moved = self.check_integers(node, call.inputs)
             self.current = _compute_dtype(operation, node.output_tensors)
             self.dtype = max(self.dtype, self.current)
             values = build(call)
             _check_shapes(name, values, call.output_shapes)
             if moved:
                 self.integers.update(value.index for value in values)
-            return values
+                return values
+            # A cast adds no op, but what comes out is another value: floats.
+            return [
+                self.apply(Reshape(value.shape), value) if value.index in self.integers else value
+                for value in values
+            ]
         except UnsupportedError as reason:
             described = f"Layer {name!r} ({_qualified(operation)})"
             self.problems[described] = str(reason)
@@ -216,13 +220,21 @@ class _Builder(Builder):
         finally:
             self.name = outer
 
-    def check_integers(self, operation: Any, inputs: Sequence[Value]) -> bool:
-        """Refuse arithmetic on integers; say whether integers come out."""
-        if not any(value.index in self.integers for value in inputs):
+    def check_integers(self, node: Any, inputs: Sequence[Value]) -> bool:
+        """Refuse arithmetic of layers on integers; say whether integers come out."""
+        whole = [value.index in self.integers for value in inputs]
+        if not any(whole):
             return False
-        if isinstance(operation, _CASTS):
+        # Layers that move integers call them floats; operations rely on what tensors are called.
+        misnamed = any(
+            known and "int" not in tensor.dtype
+            for known, tensor in zip(whole, node.input_tensors, strict=True)
+        )
+        if not isinstance(node.operation, _layers.Layer) and not misnamed:
+            return any("float" not in tensor.dtype for tensor in node.output_tensors)
+        if isinstance(node.operation, _CASTS):
             return False
-        if isinstance(operation, _MOVES):
+        if isinstance(node.operation, _MOVES):
             return True
         raise UnsupportedError(
             "it is called on integers, whose arithmetic may wrap around or round. Put "
@@ -287,7 +299,10 @@ def _compute_dtype(operation: Any, outputs: Sequence[Any] = ()) -> str:
         dtypes = ["float32", *(t.dtype for t in outputs if "float" in t.dtype)]
     for dtype in dtypes:
         if dtype not in ("float32", "float64"):
-            raise UnsupportedError(f"it computes in {dtype}; bounds are for float32 and float64")
+            raise UnsupportedError(
+                f"it computes in {dtype}; bounds are for float32 and float64. Build the model with "
+                "one of them: keras.config.set_dtype_policy('float32')"
+            )
     activation: Any = getattr(operation, "activation", None)
     if isinstance(activation, keras.layers.Layer) and activation.compute_dtype != dtypes[0]:
         raise UnsupportedError(

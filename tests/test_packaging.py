@@ -148,12 +148,12 @@ def test_editable_install_uses_the_checkout(tmp_path: Path) -> None:
 def test_readme_has_the_two_commands() -> None:
     lines = (ROOT / "README.md").read_text().splitlines()
     assert 'python -m pip install ".[lab]" && decomon lab' in lines
-    assert 'python -m pip install ".[test]" && python -m pytest' in lines
+    assert 'python -m pip install ".[test]" && python -m pytest -n auto' in lines
 
 
 def test_continuous_integration_runs_the_command_of_the_readme() -> None:
     lines = (ROOT / ".ci" / "run").read_text().splitlines()
-    assert 'python -m pip install ".[test]" && python -m pytest' in lines
+    assert 'python -m pip install ".[test]" && python -m pytest -n auto' in lines
 
 
 def test_front_end_has_the_same_version(project: dict) -> None:

@@ -90,7 +90,12 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(folder / "data.npz", folder / "data.keras")
     shutil.copy(folder / "model.keras", folder / "model.h5")
     keras.Sequential(
-        [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.UnitNormalization()]
+        [
+            keras.Input((4, 4, 1)),
+            keras.layers.Reshape((4, 4)),
+            keras.layers.Masking(),
+            keras.layers.GlobalAveragePooling1D(),
+        ]
     ).save(folder / "unsupported.keras")
     keras.Sequential([keras.Input((16,)), keras.layers.Dense(1)]).save(folder / "one_output.keras")
     keras.Sequential([keras.Input((None, 4)), keras.layers.Dense(3)]).save(folder / "free.keras")
@@ -286,7 +291,7 @@ DATA = ("--data", "{small}/data.npz", "--epsilon", "0.1")
         ((*DATA, "--model", "{small}/model.h5"), "not a .keras file"),
         ((*DATA, "--model", "{small}/data.keras"), "data.keras"),
         ((*DATA, "--model", "{small}/lambda.keras"), "lambda.keras"),
-        ((*DATA, "--model", "{small}/unsupported.keras"), "UnitNormalization"),
+        ((*DATA, "--model", "{small}/unsupported.keras"), "Masking"),
         ((*DATA, "--model", "{small}/one_output.keras"), "(None, 1)"),
         ((*DATA, "--model", "{small}/free.keras"), "n_classes"),
         ((*DATA, "--model", "{small}/two_inputs.keras"), "2 inputs"),

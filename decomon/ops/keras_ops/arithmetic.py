@@ -186,7 +186,10 @@ def power(use: Use) -> Value:
     """A tensor to a constant integer (or 1/2, -1/2), or a positive constant to a tensor."""
     base, exponent = use.operand("x1"), use.operand("x2")
     if isinstance(base, Value) and isinstance(exponent, Value):
-        raise UnsupportedError("its base and its exponent both depend on the input")
+        raise UnsupportedError(
+            "its base and its exponent both depend on the input. Write it as "
+            "exp(exponent * log(base))"
+        )
     value, fixed = tell_apart(base, exponent)
     values = steady(fixed, "exponent" if isinstance(base, Value) else "base")
     if isinstance(exponent, Value):
@@ -274,7 +277,10 @@ def to_power(use: Use, x: Value, exponent: float) -> Value:
     if exponent in roots:
         return use.apply(roots[exponent], x)
     if exponent != int(exponent):
-        raise UnsupportedError(f"its exponent {exponent} is neither an integer nor 1/2 or -1/2")
+        raise UnsupportedError(
+            f"its exponent {exponent} is neither an integer nor 1/2 or -1/2. For a positive base, "
+            f"write it as exp({exponent} * log(x))"
+        )
     if exponent == 0:
         return use.apply(Constant(np.ones(x.shape, use.dtype)), x)
     return x if exponent == 1 else use.apply(curves.power(int(exponent)), x)
