@@ -19,6 +19,7 @@ from decomon.ops.elementwise.hinge import Hinge
 from decomon.ops.elementwise.prelu import ParametricHinge
 from decomon.ops.elementwise.slopes import VolumeSlope
 from decomon.ops.elementwise.smooth import Smooth
+from decomon.ops.time_distributed import FoldedElementwise
 from decomon.rounding import gamma
 from decomon.verifier import Verifier
 from tests.decomon.all_cases import ALL, CASES
@@ -201,8 +202,9 @@ def test_no_sample_leaves_the_interval(case: LayerCase, dtype: str) -> None:
                 points.append(np.clip(wide, a.astype(np.float64), b.astype(np.float64)))
             if step.op.narrows:
                 continue  # the extra inputs are not independent of the first one
-            if isinstance(step.op, Smooth) and step.op.floor is not None:
-                points = [np.maximum(point, step.op.floor) for point in points]
+            curve = step.op.op if isinstance(step.op, FoldedElementwise) else step.op
+            if isinstance(curve, Smooth) and curve.floor is not None:
+                points = [np.maximum(point, curve.floor) for point in points]
             value = np.asarray(step.op(*(tf.constant(p) for p in points)))
             assert (value >= low - slack)[known].all()
             assert (value <= high + slack)[known].all()
