@@ -48,7 +48,9 @@ class OnSimplex(Relaxation):
         above, the others from below, relative to it.
         """
         count = tf.maximum(tf.shape(rows), tf.shape(self.lower))
+        shape = rows.shape[2:]
         rows = tf.broadcast_to(rows, count)
+        rows.set_shape([None, None, *shape])
         order = tf.argsort(rows, axis=-1, direction="DESCENDING")
         axes = len(rows.shape) - 1
         rise = tf.broadcast_to(tf.nn.relu(self.upper - self.lower), count)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import decomon
 from decomon.bounds import Gathered, Interval, Mixed
 from decomon.models import SLOPES
 from decomon.ops import NonlinearOp
@@ -30,7 +31,7 @@ from tests.decomon.boxes import (
     vector_boxes,
     wide,
 )
-from tests.decomon.helpers import Array, keras, rng_of, tf
+from tests.decomon.helpers import Array, keras, layers, rng_of, tf
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 SIZES = pytest.mark.parametrize("n", [1, 2, 3, 5, 17])
@@ -333,3 +334,12 @@ def test_the_installed_sparsemax_is_recognised() -> None:
     points = rng_of(0).normal(size=(200, 4)).astype("float32") * 0.5
     got = np.asarray(from_keras(model)(tf.constant(points)))
     assert (np.abs(got - np.asarray(model(points))) <= 1e-6).all()
+
+
+def test_a_single_entry_is_certain() -> None:
+    x = keras.Input((3, 1))
+    model = keras.Model(x, layers.Dense(2)(layers.Flatten()(layers.Softmax()(x))))
+    point = rng_of(0).normal(size=(2, 3, 1)).astype("float32")
+    upper, lower = decomon.get_range_box(model, point - 0.1, point + 0.1)
+    np.testing.assert_allclose(upper, np.asarray(model(point)), rtol=1e-5)
+    np.testing.assert_allclose(lower, np.asarray(model(point)), rtol=1e-5)
