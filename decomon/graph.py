@@ -7,20 +7,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast, final
 
-from decomon._backend import Shape, Tensor, keras, tf
+from decomon._backend import Shape, keras, tf
 from decomon._tensors import size_of
 from decomon.errors import UnsupportedModelError
 from decomon.inspection import all_layers
 from decomon.nodes import Graph, Node
-from decomon.ops import Builder, Call, UnsupportedError, Value
+from decomon.ops import Builder, UnsupportedError, Value
 from decomon.ops._base import Op
-from decomon.ops._calls import Known, build_model, functional, is_model, read_call, walk
+from decomon.ops._calls import Known, build_layer, functional, is_model, read_call, walk
 from decomon.ops._registry import build
 from decomon.ops.merging import Concatenate
 from decomon.ops.shaping import Reshape, Slice
 from decomon.ops.terminal import stripped_name
 
-__all__ = ["Graph", "Node", "call_keras", "from_keras"]
+__all__ = ["Graph", "Node", "from_keras"]
 
 _layers = keras.layers
 
@@ -78,24 +78,6 @@ def from_keras(model: Any, *, strip: bool = True, output: int | None = None) -> 
     )
 
 
-def call_keras(model: Any, x: Tensor) -> Tensor:
-    """Run the real model on what its graph calls the input: several inputs are one flat tensor.
-
-    Returns the first output.
-    """
-    function = _function(model)
-    inputs = [x]
-    if len(function.inputs) > 1:
-        shapes = [tuple(t.shape[1:]) for t in function.inputs]
-        parts = tf.split(x, [size_of(shape) for shape in shapes], axis=1)
-        inputs = [tf.reshape(part, [-1, *shape]) for part, shape in zip(parts, shapes, strict=True)]
-    cast_inputs = [tf.cast(v, t.dtype) for v, t in zip(inputs, function.inputs, strict=True)]
-    outputs = model(
-        keras.tree.pack_sequence_as(function._inputs_struct, cast_inputs), training=False
-    )
-    return keras.tree.flatten(outputs)[0]
-
-
 def _function(model: Any) -> Any:
     """Return the op graph inside a model."""
     try:
@@ -145,12 +127,7 @@ class _Builder(Builder):
 
     def layer(self, layer: Any, *inputs: Value) -> Value:
         _compute_dtype(layer)
-        if is_model(layer):
-            return build_model(layer, inputs, self)[0]
-        shapes = [(None, *value.shape) for value in inputs]
-        output = layer.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
-        call = Call(layer, inputs, (tuple(output[1:]),), self, args=inputs)
-        return build(call)[0]
+        return build_layer(layer, inputs, self)
 
     def begin(self, tensors: Sequence[Any]) -> list[Value]:
         """Add the input; several are cut out of a flat one."""

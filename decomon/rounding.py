@@ -33,6 +33,12 @@ def units(z: Tensor) -> tuple[float, float]:
     return (2.0**-24, 2.0**-126) if z.dtype == tf.float32 else (2.0**-53, 2.0**-1022)
 
 
+def precision(z: Tensor) -> tuple[float, float]:
+    """Return the machine epsilon (two unit roundoffs) and the smallest normal number."""
+    unit, tiny = units(z)
+    return 2 * unit, tiny
+
+
 def doubtful(value: NDArray[np.floating], magnitude: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Say which negative values could owe their sign to rounding.
 

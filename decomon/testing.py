@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from decomon._backend import keras, tf
 from decomon.bounds import Interval, Lines
 from decomon.domains import BoxDomain
-from decomon.graph import Graph, call_keras, from_keras
+from decomon.graph import Graph, from_keras
 from decomon.methods import METHODS
 from decomon.ops import ElementwiseOp
 from decomon.ops.elementwise.slopes import VolumeSlope
+from decomon.signature import Signature, run
 from decomon.verifier import Verifier
 
 _METHODS = ("forward-ibp", "forward-affine", "crown")
@@ -124,9 +125,9 @@ def _points(
 def _check_values(name: str, model: Any, graph: Graph, points: NDArray[np.float64]) -> None:
     """Compare in the layer's own precision, so that nothing but rounding may differ."""
     dtype = model.compute_dtype
-    flat = tf.constant(points.reshape(-1, *points.shape[2:]), dtype)
-    expected = np.asarray(call_keras(model, flat), np.float64)
-    found = np.asarray(graph(flat), np.float64)
+    at = points.reshape(-1, *points.shape[2:]).astype(dtype)
+    expected = np.asarray(run(model, Signature.of(model).split(at), 0), np.float64)
+    found = np.asarray(graph(tf.constant(at)), np.float64)
     gap = np.abs(found - expected)
     allowed = 1e3 * np.finfo(dtype).eps * (1 + np.abs(expected).max(initial=0.0))
     if not (gap <= allowed).all():
@@ -134,7 +135,7 @@ def _check_values(name: str, model: Any, graph: Graph, points: NDArray[np.float6
         raise AssertionError(
             f"The rule of layer {name!r} computes something else than the layer: {found[worst]:g} "
             f"instead of {expected[worst]:g} for output {int(worst[1])} at "
-            f"{_shown(np.asarray(flat[worst[0]]))}"
+            f"{_shown(at[worst[0]])}"
         )
 
 

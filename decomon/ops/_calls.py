@@ -111,6 +111,15 @@ def _build_function(function: Any, inputs: Sequence[Value], builder: Builder) ->
     return walk(function, inputs, visit)
 
 
+def build_layer(layer: Any, inputs: tuple[Value, ...], builder: Builder) -> Value:
+    """Add a layer, or a whole model, that another layer uses."""
+    if is_model(layer):
+        return build_model(layer, inputs, builder)[0]
+    shapes = [(None, *value.shape) for value in inputs]
+    output = layer.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+    return build(Call(layer, inputs, (tuple(output[1:]),), builder, args=inputs))[0]
+
+
 def build_traced(function: Any, value: Value, builder: Builder) -> Value:
     """Add an activation function without a rule of its own by the operations that it calls."""
     name = getattr(function, "__name__", type(function).__name__)

@@ -9,7 +9,7 @@ from typing import final
 from decomon._backend import Tensor, tf
 from decomon.bounds import Gathered, Interval
 from decomon.ops._base import NonlinearOp, SlopeRule
-from decomon.rounding import units
+from decomon.rounding import precision
 
 NEAREST = 1e-3
 """Tangent points keep this part of the width away from the ends: slopes stay finite there."""
@@ -29,12 +29,6 @@ class Plane:
     error: Tensor
 
 
-def _precision(x: Tensor) -> tuple[float, float]:
-    """Return the machine epsilon (two unit roundoffs) and the smallest normal number."""
-    unit, tiny = units(x)
-    return 2 * unit, tiny
-
-
 def log_sum_exp(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return ``log(sum_k exp(x_k))`` along the last axis, and a bound of its rounding error.
 
@@ -42,7 +36,7 @@ def log_sum_exp(x: Tensor) -> tuple[Tensor, Tensor]:
     by a few ``u`` more, and the sum by ``n u``; what underflows is below ``n tiny``, and the sum
     is at least 1.  The logarithm halves no error, the final sum adds ``u`` times the result.
     """
-    eps, tiny = _precision(x)
+    eps, tiny = precision(x)
     n = x.shape[-1]
     most = tf.stop_gradient(tf.reduce_max(x, axis=-1, keepdims=True))
     shifted = x - most
@@ -61,7 +55,7 @@ def lower_plane(box: Interval, ratio: Tensor) -> Plane:
     ``exp(c_k) / sum exp(c)`` are off by at most ``slope * (u |c_k - log-sum-exp| + n u)``, each of
     which counts as often as ``x_k`` can be away from ``c_k``.
     """
-    eps, tiny = _precision(box.lower)
+    eps, tiny = precision(box.lower)
     width = box.upper - box.lower
     point = box.lower + ratio * width
     value, error = log_sum_exp(point)
@@ -82,7 +76,7 @@ def upper_plane(box: Interval, ratio: Tensor) -> Plane:
     its slope is ``exp(u_k) (1 - exp(-w_k)) / w_k``: only nonpositive numbers are exponentiated,
     after the largest ``u_k`` has been taken out.
     """
-    eps, tiny = _precision(box.lower)
+    eps, tiny = precision(box.lower)
     n = box.lower.shape[-1]
     width = box.upper - box.lower
     point = box.lower + ratio * width
@@ -161,7 +155,7 @@ class LogSumExp(NonlinearOp):
 
 def offset_of(plane: Plane, side: float) -> Tensor:
     """Return the offset of a plane as a function of ``x``, moved outward: side 1 is up."""
-    eps, _ = _precision(plane.value)
+    eps, _ = precision(plane.value)
     n = plane.slope.shape[-1]
     products = plane.slope * plane.point
     size = tf.reduce_sum(tf.abs(products), axis=-1) + tf.abs(plane.value)

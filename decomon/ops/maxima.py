@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from decomon._backend import Tensor, tf
 from decomon.bounds import Gathered, Interval
 from decomon.ops._base import NonlinearOp, SlopeRule
+from decomon.rounding import precision
 
 
 @final
@@ -99,8 +100,7 @@ class Max(NonlinearOp):
         window = self._window(intervals[0]).with_spec_axis()
         weights, position = parameters
         dtype = position.dtype
-        info = np.finfo(dtype.as_numpy_dtype)
-        eps, tiny = float(info.eps), float(info.tiny)
+        eps, tiny = precision(position)
         lower, upper = window.lower, window.upper
 
         total = tf.reduce_sum(weights, axis=-1)

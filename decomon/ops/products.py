@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-import numpy as np
-
 from decomon._backend import Shape, Tensor, tf
 from decomon._tensors import sum_to
 from decomon.bounds import Interval, Planes
 from decomon.ops._base import NonlinearOp, SlopeRule
 from decomon.ops._registry import Builder, Call, Value
+from decomon.rounding import precision
 
 
 def multiply(call: Call | Builder, x: Value, y: Value) -> Value:
@@ -49,10 +48,10 @@ class Product(NonlinearOp):
         corners = [x.lower * y.lower, x.lower * y.upper, x.upper * y.lower, x.upper * y.upper]
         least = tf.minimum(tf.minimum(corners[0], corners[1]), tf.minimum(corners[2], corners[3]))
         most = tf.maximum(tf.maximum(corners[0], corners[1]), tf.maximum(corners[2], corners[3]))
-        info = np.finfo(least.dtype.as_numpy_dtype)
-        flushed = 2 * float(info.tiny) * (1 + _largest(x) + _largest(y))
-        lower = least - (2 * float(info.eps) * tf.abs(least) + flushed)
-        upper = most + (2 * float(info.eps) * tf.abs(most) + flushed)
+        eps, tiny = precision(least)
+        flushed = 2 * tiny * (1 + _largest(x) + _largest(y))
+        lower = least - (2 * eps * tf.abs(least) + flushed)
+        upper = most + (2 * eps * tf.abs(most) + flushed)
         zero = ((x.lower == 0) & (x.upper == 0)) | ((y.lower == 0) & (y.upper == 0))
         same = zero | ((x.lower >= 0) & (y.lower >= 0)) | ((x.upper <= 0) & (y.upper <= 0))
         other = zero | ((x.lower >= 0) & (y.upper <= 0)) | ((x.upper <= 0) & (y.lower >= 0))
@@ -95,10 +94,10 @@ class Product(NonlinearOp):
         """
         x, y = (Interval(i.lower[:, None], i.upper[:, None]) for i in _pair(intervals))
         low, high = parameters
-        info = np.finfo(low.dtype.as_numpy_dtype)
+        eps, tiny = precision(low)
         largest = _largest(x), _largest(y)
-        error = 6 * float(info.eps) * largest[0] * largest[1]
-        error = error + 8 * float(info.tiny) * (1 + largest[0] + largest[1])
+        error = 6 * eps * largest[0] * largest[1]
+        error = error + 8 * tiny * (1 + largest[0] + largest[1])
         return Planes(
             shapes=_shapes(intervals),
             lower_slopes=(_mix(y.lower, y.upper, low), _mix(x.lower, x.upper, low)),

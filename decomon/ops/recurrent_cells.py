@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
-import numpy as np
-
 from decomon._backend import Shape, Tensor, keras, tf
 from decomon.bounds import Interval
 from decomon.ops._base import AffineOp, NonnegativeOp, Op
@@ -25,6 +23,7 @@ from decomon.ops.narrow import Narrow
 from decomon.ops.products import Product
 from decomon.ops.shaping import Slice
 from decomon.ops.time_distributed import Folded
+from decomon.rounding import precision
 
 States: TypeAlias = tuple[Value, ...]
 """The states of a cell; the first is its output, too."""
@@ -164,8 +163,8 @@ class Blend(Narrow):
             tf.maximum(tf.abs(x.lower), tf.abs(x.upper))
             + tf.maximum(tf.abs(y.lower), tf.abs(y.upper))
         )
-        info = np.finfo(size.dtype.as_numpy_dtype)
-        error = 4 * float(info.eps) * size + 8 * float(info.tiny)
+        eps, tiny = precision(size)
+        error = 4 * eps * size + 8 * tiny
         return Interval(tf.minimum(*least) - error, tf.maximum(*most) + error)
 
 

@@ -9,8 +9,8 @@ from typing import Any, final
 from decomon._backend import Shape, Tensor, keras, tf
 from decomon.bounds import Interval, Lines, Relaxation
 from decomon.ops._base import AffineOp, ElementwiseOp, NonlinearOp, Op, Relaxer, SlopeRule
-from decomon.ops._calls import build_model, is_model
-from decomon.ops._registry import Builder, Call, UnsupportedError, Value, build, register
+from decomon.ops._calls import build_layer
+from decomon.ops._registry import Builder, Call, UnsupportedError, Value, register
 
 
 @final
@@ -48,12 +48,12 @@ class Folded(AffineOp):
         return tf.repeat(offset[:, None], shapes[0][0], axis=1)
 
 
-@final
 @dataclass(frozen=True)
-class FoldedNonlinear(NonlinearOp):
+class _FoldedRelaxed(NonlinearOp):
     """A nonlinear op applied to each step of the first axis: that becomes part of the batch.
 
-    Parameters are those of the op, with an axis for the steps in front.
+    Parameters are those of the op, with an axis for the steps in front; its own relaxation holds
+    for each step by itself.
     """
 
     op: NonlinearOp
@@ -73,32 +73,40 @@ class FoldedNonlinear(NonlinearOp):
         return _interval(self.op, inputs)
 
     def unstable(self, *intervals: Interval) -> tuple[Tensor, ...]:
-        return _unstable(self.op, intervals)
+        steps = intervals[0].lower.shape[1]
+        return tuple(_unfold(mask, steps) for mask in self.op.unstable(*map(_folded, intervals)))
 
     def initial(self, intervals: Sequence[Interval], rule: SlopeRule) -> tuple[Tensor, ...]:
-        return _initial(self.op, intervals, rule)
+        steps = intervals[0].lower.shape[1]
+        values = self.op.initial([_folded(interval) for interval in intervals], rule)
+        return tuple(_unfold(value, steps) for value in values)
 
     def project(self, parameters: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return _project(self.op, parameters)
+        projected = self.op.project(tuple(_fold_behind(value) for value in parameters))
+        return tuple(
+            _unfold_behind(value, given.shape[2])
+            for value, given in zip(projected, parameters, strict=True)
+        )
 
     def relax(self, intervals: Sequence[Interval], parameters: tuple[Tensor, ...]) -> Relaxation:
         return self.relaxer(intervals)(parameters)
 
     def relaxer(self, intervals: Sequence[Interval]) -> Relaxer:
-        """Return the op's own relaxation, which holds for each step by itself."""
         return _relaxer(self.op, intervals)
 
 
 @final
 @dataclass(frozen=True)
-class FoldedElementwise(ElementwiseOp):
-    """The same for an op that acts on each entry alone."""
+class FoldedNonlinear(_FoldedRelaxed):
+    """A nonlinear op of whole steps."""
+
+
+@final
+@dataclass(frozen=True)
+class FoldedElementwise(_FoldedRelaxed, ElementwiseOp):
+    """An op that acts on each entry alone, and may need arguments of some kind."""
 
     op: ElementwiseOp
-
-    @property
-    def narrows(self) -> bool:
-        return self.op.narrows
 
     @property
     def requirement(self) -> str:
@@ -106,27 +114,6 @@ class FoldedElementwise(ElementwiseOp):
 
     def outside(self, interval: Interval) -> Tensor:
         return _unfold(self.op.outside(_folded(interval)), interval.lower.shape[1])
-
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        return _evaluate(self.op, inputs)
-
-    def interval(self, *inputs: Interval) -> Interval:
-        return _interval(self.op, inputs)
-
-    def unstable(self, *intervals: Interval) -> tuple[Tensor, ...]:
-        return _unstable(self.op, intervals)
-
-    def initial(self, intervals: Sequence[Interval], rule: SlopeRule) -> tuple[Tensor, ...]:
-        return _initial(self.op, intervals, rule)
-
-    def project(self, parameters: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return _project(self.op, parameters)
-
-    def relax(self, intervals: Sequence[Interval], parameters: tuple[Tensor, ...]) -> Relaxation:
-        return self.relaxer(intervals)(parameters)
-
-    def relaxer(self, intervals: Sequence[Interval]) -> Relaxer:
-        return _relaxer(self.op, intervals)
 
 
 @final
@@ -165,11 +152,7 @@ class FoldingBuilder(Builder):
         return self.enter(value)
 
     def layer(self, layer: Any, *inputs: Value) -> Value:
-        if is_model(layer):
-            return build_model(layer, inputs, self)[0]
-        shapes = [(None, *value.shape) for value in inputs]
-        output = layer.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
-        return build(Call(layer, inputs, (tuple(output[1:]),), self, args=inputs))[0]
+        return build_layer(layer, inputs, self)
 
     def enter(self, value: Value) -> Value:
         """Drop the axis of the steps."""
@@ -212,25 +195,6 @@ def _interval(op: Op, inputs: Sequence[Interval]) -> Interval:
     image = op.interval(*map(_folded, inputs))
     steps = inputs[0].lower.shape[1]
     return Interval(_unfold(image.lower, steps), _unfold(image.upper, steps))
-
-
-def _unstable(op: NonlinearOp, intervals: Sequence[Interval]) -> tuple[Tensor, ...]:
-    steps = intervals[0].lower.shape[1]
-    return tuple(_unfold(mask, steps) for mask in op.unstable(*map(_folded, intervals)))
-
-
-def _initial(op: NonlinearOp, intervals: Sequence[Interval], rule: SlopeRule) -> tuple[Tensor, ...]:
-    steps = intervals[0].lower.shape[1]
-    values = op.initial([_folded(interval) for interval in intervals], rule)
-    return tuple(_unfold(value, steps) for value in values)
-
-
-def _project(op: NonlinearOp, parameters: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    projected = op.project(tuple(_fold_behind(value) for value in parameters))
-    return tuple(
-        _unfold_behind(value, given.shape[2])
-        for value, given in zip(projected, parameters, strict=True)
-    )
 
 
 def _relaxer(op: NonlinearOp, intervals: Sequence[Interval]) -> Relaxer:

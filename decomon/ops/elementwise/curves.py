@@ -65,10 +65,6 @@ def _mish_slope(z: Tensor) -> Tensor:
     return tf.tanh(soft) + z * _inverse_cosh_squared(soft) * tf.sigmoid(z)
 
 
-def _plus_terms(z: Tensor) -> Tensor:
-    return tf.abs(z) + 1
-
-
 SIGMOID = Smooth("sigmoid", keras.activations.sigmoid, _logistic_slope, last=0.0, image=(0.0, 1.0))
 TANH = Smooth("tanh", keras.activations.tanh, _inverse_cosh_squared, last=0.0, image=(-1.0, 1.0))
 ERF = Smooth(
@@ -89,14 +85,6 @@ SOFTSIGN = Smooth(
 EXP = Smooth("exp", tf.exp, tf.exp, image=(0.0, _INF))
 EXPM1 = Smooth("expm1", tf.math.expm1, tf.exp, image=(-1.0, _INF))
 SOFTPLUS = Smooth("softplus", keras.activations.softplus, tf.sigmoid, image=(0.0, _INF))
-SQUAREPLUS = Smooth(
-    "squareplus",
-    keras.activations.squareplus,
-    lambda z: 0.5 * (1 + z / tf.sqrt(z * z + 4)),
-    image=(0.0, _INF),
-    terms=_plus_terms,
-    slope_terms=1.0,
-)
 SPARSE_PLUS = Smooth(
     "sparse_plus",
     keras.activations.sparse_plus,
@@ -237,16 +225,19 @@ SELU = Smooth(
 )
 
 
-def squareplus(b: float) -> Smooth:
-    """``(z + sqrt(z^2 + b)) / 2``: convex."""
+def squareplus(b: float, name: str | None = None) -> Smooth:
+    """``(z + sqrt(z^2 + b)) / 2``: convex.  Its terms add up to at most ``|z| + sqrt(b) / 2``."""
     return Smooth(
-        f"squareplus({b:g})",
+        name or f"squareplus({b:g})",
         lambda z: keras.activations.squareplus(z, b=b),
         lambda z: 0.5 * (1 + z / tf.sqrt(z * z + b)),
         image=(0.0, _INF),
-        terms=lambda z: tf.abs(z) + math.sqrt(b),
+        terms=lambda z: tf.abs(z) + 0.5 * math.sqrt(b),
         slope_terms=1.0,
     )
+
+
+SQUAREPLUS = squareplus(4, "squareplus")
 
 
 def power(exponent: int) -> Smooth:

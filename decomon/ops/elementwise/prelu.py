@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-import numpy as np
-
 from decomon._backend import Tensor, keras, tf
 from decomon.bounds import Interval, Lines
 from decomon.ops._base import ElementwiseOp, Op, SlopeRule
 from decomon.ops._registry import Call, read, register
+from decomon.rounding import precision
 
 
 @final
@@ -71,8 +70,7 @@ class ParametricHinge(ElementwiseOp):
         """
         (interval,), (position,) = intervals, parameters
         lower, upper = interval.lower, interval.upper
-        info = np.finfo(lower.dtype.as_numpy_dtype)
-        eps, tiny = float(info.eps), float(info.tiny)
+        eps, tiny = precision(lower)
         alpha = read(self.alpha, lower.dtype)
         convex = (alpha <= 1) & tf.ones_like(lower, tf.bool)
         flattest, steepest = tf.minimum(alpha, 1.0), tf.maximum(alpha, 1.0)
@@ -100,9 +98,9 @@ class ParametricHinge(ElementwiseOp):
 
     def _image(self, end: Tensor, alpha: Tensor) -> Interval:
         """Return an interval around the value at one end."""
-        info = np.finfo(end.dtype.as_numpy_dtype)
+        eps, tiny = precision(end)
         value = alpha * end
-        error = float(info.eps) * tf.abs(value) + 2 * float(info.tiny) * (1 + tf.abs(alpha))
+        error = eps * tf.abs(value) + 2 * tiny * (1 + tf.abs(alpha))
         lower, upper = value - error, value + error
         rising = alpha >= 0  # left of zero
         lower = tf.where(rising, lower, tf.nn.relu(lower))
