@@ -5,40 +5,96 @@ label can change anywhere in the set.
 """
 
 from decomon import domains, errors, methods, models, ops
+from decomon.attacks import Attacked, attack, attack_box, attack_noise
 from decomon.certify import Certificate, Verdict, certify
-from decomon.domains import BoxDomain, Domain
+from decomon.domains import (
+    AffineDomain,
+    BallDomain,
+    BoxDomain,
+    Domain,
+    GridDomain,
+    VertexDomain,
+    brightness,
+    contrast,
+)
 from decomon.errors import DomainError, NonFiniteBoundError, UnsupportedModelError
 from decomon.models import DecomonModel, clone, convert
+from decomon.outputs import OutputBounds
 from decomon.robustness import (
     LogitsWarning,
+    Range,
+    check_adv,
+    get_adv,
+    get_lower,
+    get_range,
+    get_upper,
+)
+from decomon.robustness_box import (
     check_adv_box,
     get_adv_box,
     get_lower_box,
+    get_lower_box_tuning,
     get_range_box,
     get_upper_box,
+    get_upper_box_tuning,
+    refine_box,
+    refine_boxes,
+)
+from decomon.robustness_noise import (
+    check_adv_noise,
+    get_adv_noise,
+    get_lower_noise,
+    get_range_noise,
+    get_upper_noise,
 )
 
 __all__ = [
+    "AffineDomain",
+    "Attacked",
+    "BallDomain",
     "BoxDomain",
     "Certificate",
     "DecomonModel",
     "Domain",
     "DomainError",
+    "GridDomain",
     "LogitsWarning",
     "NonFiniteBoundError",
+    "OutputBounds",
+    "Range",
     "UnsupportedModelError",
     "Verdict",
+    "VertexDomain",
+    "attack",
+    "attack_box",
+    "attack_noise",
+    "brightness",
     "certify",
+    "check_adv",
     "check_adv_box",
+    "check_adv_noise",
     "clone",
+    "contrast",
     "convert",
     "domains",
     "errors",
+    "get_adv",
     "get_adv_box",
+    "get_adv_noise",
+    "get_lower",
     "get_lower_box",
+    "get_lower_box_tuning",
+    "get_lower_noise",
+    "get_range",
     "get_range_box",
+    "get_range_noise",
+    "get_upper",
     "get_upper_box",
+    "get_upper_box_tuning",
+    "get_upper_noise",
     "methods",
     "models",
     "ops",
+    "refine_box",
+    "refine_boxes",
 ]

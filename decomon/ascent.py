@@ -6,16 +6,15 @@ from decomon._backend import Tensor, tf
 from decomon.domains import Domain
 from decomon.nodes import Graph
 
-_STEPS = 20
 
-
-def climb(graph: Graph, domain: Domain, points: Tensor, rows: Tensor) -> Tensor:
-    """Follow the sign of each row's gradient from its point, with shrinking steps.
+def climb(graph: Graph, domain: Domain, points: Tensor, rows: Tensor, steps: Tensor) -> Tensor:
+    """Follow each row's gradient from its point, with shrinking steps.
 
     Parameters
     ----------
     points : ``(batch, count, *input shape)``: where each path starts, inside the domain
     rows : ``(batch, count, *output shape)``: what each path maximises, ``row . f``
+    steps : how many steps to take
 
     Returns
     -------
@@ -23,11 +22,12 @@ def climb(graph: Graph, domain: Domain, points: Tensor, rows: Tensor) -> Tensor:
 
     Notes
     -----
-    Projected gradient descent of Madry et al. 2018, with the width of the domain as unit of the
-    step along each coordinate.
+    Projected gradient descent of Madry et al. 2018.  A step goes the way from the middle of the
+    set to where the gradient's linear function is largest: along the sign of the gradient in a
+    box, along the gradient itself in a Euclidean ball.
     """
     outer = tf.shape(points)[:2]
-    width = tf.reshape(domain.widths(), [outer[0], 1, *graph.input_shape])
+    center = domain.center()[:, None]
     outputs = tf.concat([outer, graph.output_shape], axis=0)
     axes = list(range(2, 2 + len(graph.output_shape)))
     ones = [1] * len(graph.input_shape)
@@ -45,8 +45,8 @@ def climb(graph: Graph, domain: Domain, points: Tensor, rows: Tensor) -> Tensor:
         value, gradient = value_and_gradient(at)
         better = value > best_value
         mask = tf.reshape(better, tf.concat([outer, ones], axis=0))
-        rate = 0.25 * (1 - tf.cast(step, at.dtype) / (_STEPS + 1))
-        moved = domain.project(at + rate * width * tf.sign(gradient))
+        rate = 0.5 * (1 - tf.cast(step, at.dtype) / tf.cast(steps + 1, at.dtype))
+        moved = domain.project(at + rate * (domain.maximizer(gradient) - center))
         return (
             step + 1,
             moved,
@@ -55,7 +55,7 @@ def climb(graph: Graph, domain: Domain, points: Tensor, rows: Tensor) -> Tensor:
         )
 
     def unfinished(step: Tensor, *_: Tensor) -> Tensor:
-        return step <= _STEPS
+        return step <= steps
 
     lowest = tf.fill(outer, tf.constant(float("-inf"), points.dtype))
     invariants = (tf.TensorShape([]), points.shape, points.shape, tf.TensorShape([None, None]))

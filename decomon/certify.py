@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decomon._backend import keras
-from decomon.inputs import as_array, check_inputs
+from decomon.balls import balls, given_each, radii_of
+from decomon.inputs import check_inputs, check_progress
 from decomon.methods import METHODS as _METHODS
-from decomon.models import DecomonModel, signature_of, verifier_of
-from decomon.robustness import check_adv_box, get_adv_box
-from decomon.signature import Signature, entries, like, run
+from decomon.models import signature_of, verifier_of
+from decomon.replay import predict
+from decomon.robustness import Progress, check_adv, get_adv
+from decomon.robustness_box import as_given
+from decomon.signature import like
 from decomon.specs import check_classes, label_mask
 
 METHODS = tuple(_METHODS)
@@ -48,7 +49,7 @@ class Certificate:
     predicted : ``(batch,)``: class of the unperturbed sample, by the real model
     predicted_points : ``(batch,)``: class of ``points``, by the real model
     reasons : why a verdict is unknown, else empty
-    epsilon : ``(batch,)``: half width of each box; a list, tuple or dict of such arrays, if it was
+    epsilon : ``(batch,)``: radius of each ball; a list, tuple or dict of such arrays, if it was
         given for each input
     elapsed : seconds
     """
@@ -70,9 +71,11 @@ def certify(
     labels: Any,
     epsilon: Any,
     *,
+    p: float = np.inf,
     clip: Any = (0.0, 1.0),
     n_sub_boxes: int = 1,
     batch_size: int = -1,
+    progress: Progress | None = None,
 ) -> Certificate:
     """Decide for each sample whether its label can change within ``epsilon``.
 
@@ -85,15 +88,20 @@ def certify(
     labels : integer array ``(batch,)``, or one-hot ``(batch, n_classes)``
         The true class of each sample.
     epsilon : float or array ``(batch,)``, at least 0
-        The box of each sample is ``clip(x - epsilon, x + epsilon)``.  For a model with several
-        inputs, it holds for all of them, or is a list, tuple or dict with one for each; 0 holds an
-        input constant.
+        The radius of the ball around each sample, or, of shape ``(batch or 1, *input_shape)``, one
+        per feature.  For a model with several inputs, it holds for all of them, or is a list, tuple
+        or dict with one for each; 0 holds an input constant.
+    p : 1, 2 or infinity
+        The norm of the ball; infinity gives the box ``clip(x - epsilon, x + epsilon)``.
     clip : pair of floats, optional
         Valid range of the inputs; None leaves the box as it is.  For a model with several
         inputs, it holds for all that are not held constant, or is a list, tuple or dict with one
         for each.
     n_sub_boxes, batch_size
         As for :func:`decomon.get_adv_box`.
+    progress : callable, optional
+        Called as ``progress(done, total)`` after every batch.  Every sample counts twice: it is
+        bounded, and then attacked.
 
     Returns
     -------
@@ -108,17 +116,19 @@ def certify(
         If an argument is unusable.
     """
     begin = time.perf_counter()
+    check_progress(progress)
     graph = verifier_of(model).graph
     signature = signature_of(model)
-    points = check_inputs("x", x, signature)
-    batch = len(points[0])
-    radii = _check_epsilons(epsilon, batch, signature)
+    ports = signature.inputs
+    batch = len(check_inputs("x", x, signature)[0])
+    radii = [_per_sample(r) for r in radii_of("epsilon", epsilon, batch, ports)]
     true = _check_labels(labels, batch, check_classes("Verdicts", graph.output_shapes, signature))
-    x_min, x_max = _corners(x, points, radii, clip, signature)
-    upper = get_adv_box(model, x_min, x_max, true, None, batch_size, n_sub_boxes)
-    lower, found = check_adv_box(
-        model, x_min, x_max, true, None, batch_size, n_sub_boxes, return_points=True
-    )
+    domain = balls(model, x, epsilon, p, clip, name="epsilon")
+    bounded, attacked = _halves(progress)
+    settings = (model, domain, true, None, batch_size, n_sub_boxes)
+    upper = get_adv(*settings, progress=bounded)
+    lower, flat = check_adv(*settings, return_points=True, progress=attacked)
+    found = as_given(model, x, flat)
     # In its own arithmetic, the network attains the lower bound.
     upper = np.maximum(upper, lower)
     predicted, predicted_found = predict(model, x), predict(model, found)
@@ -141,31 +151,19 @@ def certify(
         predicted,
         predicted_found,
         tuple(reasons),
-        like(epsilon, signature.inputs, radii) if _each(epsilon, signature) else radii[0],
+        like(epsilon, ports, radii) if given_each(epsilon, ports) else radii[0],
         time.perf_counter() - begin,
     )
 
 
-def predict(model: Any, points: Any) -> NDArray[np.intp]:
-    """Return the classes that the real Keras model gives to points.
-
-    Parameters
-    ----------
-    model : keras.Model or DecomonModel
-    points : as ``x`` of :func:`certify`
-    """
-    network = model.model if isinstance(model, DecomonModel) else model
-    if not isinstance(network, keras.Model):
-        raise TypeError(f"Expected a keras.Model or a DecomonModel. Received: {type(network)}")
-    output = model.output if isinstance(model, DecomonModel) else None
-    parts = check_inputs("points", points, Signature.of(network))
-    outputs = [
-        np.asarray(run(network, [part[i : i + 256] for part in parts], output or 0))
-        for i in range(0, len(parts[0]), 256)
-    ]
-    if not outputs:
-        return np.zeros(0, np.intp)
-    return np.concatenate(outputs).argmax(axis=-1)
+def _halves(progress: Progress | None) -> tuple[Progress | None, Progress | None]:
+    """Return a callback for each half of the work, which count on to the end of the second one."""
+    if progress is None:
+        return None, None
+    return (
+        lambda done, total: progress(done, 2 * total),
+        lambda done, total: progress(total + done, 2 * total),
+    )
 
 
 def _decide(right: bool, found_right: bool, upper: float, lower: float) -> tuple[Verdict, str]:
@@ -186,96 +184,9 @@ def _decide(right: bool, found_right: bool, upper: float, lower: float) -> tuple
     )
 
 
-def _corners(
-    x: Any,
-    points: list[NDArray[np.floating]],
-    radii: list[NDArray[np.floating]],
-    clip: Any,
-    signature: Signature,
-) -> tuple[Any, Any]:
-    """Return the corners of all boxes, in the form of ``x``."""
-    ports = signature.inputs
-    clips = _check_clips(clip, signature)
-    names = entries("x", x, ports)
-    if len(ports) > 1:  # an input that is held constant needs no range
-        clips = [clip if r.any() else None for clip, r in zip(clips, radii, strict=True)]
-    boxes = [
-        _box(name, part, radius, clip)
-        for name, part, radius, clip in zip(names, points, radii, clips, strict=True)
-    ]
-    return like(x, ports, [low for low, _ in boxes]), like(x, ports, [high for _, high in boxes])
-
-
-def _box(
-    name: str,
-    points: NDArray[np.floating],
-    radius: NDArray[np.floating],
-    clip: tuple[float, float] | None,
-) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Return the corners in float64, where adding epsilon to a float32 sample is exact enough."""
-    wide = radius.reshape(-1, *([1] * (points.ndim - 1))).astype(np.float64)
-    center = points.astype(np.float64)
-    x_min, x_max = center - wide, center + wide
-    if clip is None:
-        return x_min, x_max
-    low, high = clip
-    outside = np.argwhere((points < low) | (points > high))
-    if outside.size:
-        place = tuple(int(i) for i in outside[0])
-        raise ValueError(
-            f"{name} must lie within clip=({low}, {high}), the valid range of inputs; scale the "
-            "samples, or pass another clip or None"
-            + (", for each input if they differ. " if name != "x" else ". ")
-            + f"Received: {points[place]} in sample {place[0]} at position {place[1:]}"
-        )
-    return np.clip(x_min, low, high), np.clip(x_max, low, high)
-
-
-def _each(values: Any, signature: Signature) -> bool:
-    """Whether a setting is given for each input: as a dict, or, if there are several, a list."""
-    several = len(signature.inputs) > 1 and isinstance(values, list | tuple)
-    return several or isinstance(values, Mapping)
-
-
-def _check_clips(clip: Any, signature: Signature) -> list[tuple[float, float] | None]:
-    if not _each(clip, signature) or _is_pair(clip):
-        return [None if clip is None else _check_clip("clip", clip)] * len(signature.inputs)
-    each = entries("clip", clip, signature.inputs)
-    return [None if value is None else _check_clip(name, value) for name, value in each.items()]
-
-
-def _is_pair(clip: Any) -> bool:
-    """Whether a list is one range for all inputs, not a list of ranges."""
-    if not isinstance(clip, list | tuple):
-        return False
-    return all(np.ndim(end) == 0 and end is not None for end in cast("Sequence[Any]", clip))
-
-
-def _check_clip(name: str, clip: Any) -> tuple[float, float]:
-    values = as_array(name, clip)
-    if values.shape != (2,) or values.dtype.kind not in "iuf" or not values[0] < values[1]:
-        raise ValueError(
-            f"{name} must be None or a pair (low, high) with low < high. Received: {name}={clip!r}"
-        )
-    return float(values[0]), float(values[1])
-
-
-def _check_epsilons(epsilon: Any, batch: int, signature: Signature) -> list[NDArray[np.floating]]:
-    if not _each(epsilon, signature):
-        return [_check_epsilon("epsilon", epsilon, batch)] * len(signature.inputs)
-    each = entries("epsilon", epsilon, signature.inputs)
-    return [_check_epsilon(name, value, batch) for name, value in each.items()]
-
-
-def _check_epsilon(name: str, epsilon: Any, batch: int) -> NDArray[np.floating]:
-    values = as_array(name, epsilon)
-    usable = values.dtype.kind in "iuf" and values.shape in ((), (batch,))
-    if not usable or not np.isfinite(values).all() or (values < 0).any():
-        raise ValueError(
-            f"{name} must be a finite number that is at least 0, or one per sample, shape "
-            f"({batch},). Received: {name}={epsilon!r}"
-        )
-    return np.broadcast_to(values.astype(np.float64), (batch,)).copy()
+def _per_sample(radius: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Drop the axes of the features, unless radii differ between them."""
+    return radius.reshape(len(radius)) if radius.size == len(radius) else radius
 
 
 def _check_labels(labels: Any, batch: int, n_classes: int) -> NDArray[np.intp]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from decomon._backend import tf
 from decomon.bounds import Interval
-from decomon.domains import BoxDomain
+from decomon.domains import Domain
 from decomon.errors import DomainError, NonFiniteBoundError
 from decomon.nodes import Node
 from decomon.ops._base import ElementwiseOp
@@ -18,9 +18,9 @@ _TIGHTEST = "crown"
 
 
 def check_bounds(
-    values: NDArray[np.floating], verifier: Verifier, domain: BoxDomain, first: int
+    values: NDArray[np.floating], verifier: Verifier, domain: Domain, first: int
 ) -> NDArray[np.floating]:
-    """Raise if a bound on a batch of boxes is not finite: it proves nothing.
+    """Raise if a bound on a batch of input sets is not finite: it proves nothing.
 
     Parameters
     ----------
@@ -30,24 +30,24 @@ def check_bounds(
     wrong = np.argwhere(~np.isfinite(values))
     if wrong.size:
         sample = int(wrong[0][0])
-        box = BoxDomain(domain.x_min[sample : sample + 1], domain.x_max[sample : sample + 1])
+        one = domain[sample : sample + 1]
         place = f"the box of sample {first + sample}"
-        raise explain(verifier, box, place, float(values[tuple(wrong[0])]))
+        raise explain(verifier, one, place, float(values[tuple(wrong[0])]))
     return values
 
 
-def explain(verifier: Verifier, box: BoxDomain, place: str, value: float) -> NonFiniteBoundError:
-    """Return the error that says why bounds on a box, or values at a point, are not finite.
+def explain(verifier: Verifier, one: Domain, place: str, value: float) -> NonFiniteBoundError:
+    """Return the error that says why bounds on a set, or values at a point, are not finite.
 
     The first node whose interval is not finite is where it began, because those before it are.
 
     Parameters
     ----------
-    box : one box
+    one : one input set
     place : what messages call it
     value : the bound
     """
-    intervals = verifier.intervals(box)
+    intervals = verifier.intervals(one)
     for node, interval in zip(verifier.graph.nodes, intervals, strict=True):
         if _finite(interval):
             continue

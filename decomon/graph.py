@@ -60,7 +60,7 @@ def from_keras(model: Any, *, strip: bool = True, output: int | None = None) -> 
     """
     if not isinstance(model, keras.Model):
         raise TypeError(
-            "Expected a keras.Model (Sequential or Functional) or a DecomonModel. "
+            "Expected a keras.Model (Sequential or Functional). "
             f"Received: {type(model).__module__}.{type(model).__qualname__}"
         )
     function = _function(model)

@@ -3,57 +3,66 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decomon._backend import Shape, Tensor, tf
-from decomon.domains import BoxDomain
-from decomon.rounding import round_down, round_up
+from decomon._backend import Tensor, tf
+from decomon._tensors import size_of
+from decomon.domains import BoxDomain, Domain
+from decomon.domains._checks import as_array, check_batches, check_order, check_points
 from decomon.signature import Port, Signature, entries
-from decomon.verifier import Verifier, as_tensor
+from decomon.verifier import Verifier
+
+__all__ = [
+    "Regions",
+    "as_array",
+    "batches",
+    "boxes",
+    "check_count",
+    "check_domain",
+    "check_inputs",
+]
 
 
 @final
 @dataclass(frozen=True)
-class Boxes:
-    """A batch of checked boxes, corners of shape ``(batch, *input shape)``, any float dtype.
+class Regions:
+    """A batch of checked input sets, with NumPy parameters of any float type.
 
     Several inputs are one flat input.  ``whole`` says, with a batch axis of 1, which coordinates
     the model cuts decimals off; it is None if there are none.
     """
 
-    x_min: NDArray[np.floating]
-    x_max: NDArray[np.floating]
+    domain: Domain
     whole: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
-        return len(self.x_min)
+        return len(self.domain)
 
-    def __getitem__(self, chosen: Any) -> Boxes:
+    def __getitem__(self, chosen: Any) -> Regions:
         """Select samples."""
-        return Boxes(self.x_min[chosen], self.x_max[chosen], self.whole)
+        return Regions(self.domain[chosen], self.whole)
 
-    def outer(self, verifier: Verifier) -> BoxDomain:
-        """Return a box that contains every point that the model can see.
+    @property
+    def dtype(self) -> Any:
+        """Type of the parameters, and of the points that are found."""
+        return self.domain.tensors()[0].dtype
 
-        The model rounds its inputs to its own type, so corners are rounded outward to that
+    def outer(self, verifier: Verifier) -> Domain:
+        """Return sets that contain every point that the model can see.
+
+        The model rounds its inputs to its own type, so sets are rounded outward to that
         type first, and then to the compute type.
         """
-        lower, upper = self._cut(self.x_min), self._cut(self.x_max)
-        for dtype in _grids(verifier):
-            lower, upper = round_down(lower, dtype), round_up(upper, dtype)
-        return BoxDomain(as_tensor(lower, verifier.dtype), as_tensor(upper, verifier.dtype))
+        return self._cut().outer(*_grids(verifier))
 
-    def nearest(self, verifier: Verifier) -> BoxDomain:
-        """Return the box whose corners are rounded as the model rounds its inputs."""
-        lower, upper = self._cut(self.x_min), self._cut(self.x_max)
-        for dtype in _grids(verifier):
-            lower, upper = lower.astype(dtype), upper.astype(dtype)
-        return BoxDomain(as_tensor(lower, verifier.dtype), as_tensor(upper, verifier.dtype))
+    def nearest(self, verifier: Verifier) -> Domain:
+        """Return the sets with parameters rounded as the model rounds its inputs."""
+        return self._cut().nearest(*_grids(verifier))
 
     def reachable(self, points: Tensor) -> Tensor:
         """Return the nearest points that the model can see; ``points`` is ``(batch, count, ...)``.
@@ -62,50 +71,70 @@ class Boxes:
         """
         return points if self.whole is None else tf.where(self.whole, tf.round(points), points)
 
-    def clip(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return points that lie in the box as it was given, in its own dtype."""
-        return np.clip(points.astype(self.x_min.dtype), self.x_min, self.x_max)
+    def inside(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return points that lie in the set as it was given, in its own dtype."""
+        return self.domain.inside(points)
 
     def seen(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return what the model makes of points of the box, up to rounding."""
-        return self._cut(points)
-
-    def _cut(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return what the model makes of points of the set, up to rounding."""
         return points if self.whole is None else np.where(self.whole, np.trunc(points), points)
+
+    def _cut(self) -> Domain:
+        whole, domain = self.whole, self.domain
+        return (
+            domain.truncated(whole)
+            if whole is not None and isinstance(domain, BoxDomain)
+            else domain
+        )
 
 
 def _grids(verifier: Verifier) -> tuple[Any, Any]:
     return np.dtype(verifier.graph.input_dtype).type, verifier.dtype.as_numpy_dtype
 
 
-def check_boxes(x_min: Any, x_max: Any, signature: Signature) -> Boxes:
-    """Return checked boxes; ValueError if they are not boxes of the model's inputs."""
+def check_domain(domain: Any, signature: Signature) -> Regions:
+    """Return checked sets; ValueError if they are not sets of the model's inputs.
+
+    Sets of several inputs are sets of one flat input, in which they follow one another.
+    """
+    if not isinstance(domain, Domain):
+        raise TypeError(
+            "domain must be a set of inputs, such as decomon.BoxDomain(x_min, x_max) or "
+            f"decomon.BallDomain(x, eps). Received: {type(domain)}"
+        )
+    ports, whole = signature.inputs, signature.whole()
+    shape = ports[0].shape if len(ports) == 1 else (sum(size_of(port.shape) for port in ports),)
+    checked = domain.shaped(shape)
+    if whole is None:
+        return Regions(checked)
+    if not isinstance(checked, BoxDomain):
+        names = ", ".join(repr(port.name) for port in ports if port.whole)
+        raise ValueError(
+            f"Input {names} is of an integer type, so only boxes can be bounded: use "
+            f"decomon.BoxDomain. Received: {type(domain).__name__}"
+        )
+    for name, corner in (("x_min", checked.x_min), ("x_max", checked.x_max)):
+        for part, port in zip(signature.split(corner), ports, strict=True):
+            if port.whole:
+                _check_range(name, part, port)
+    return Regions(checked, whole)
+
+
+def boxes(x_min: Any, x_max: Any, signature: Signature) -> BoxDomain:
+    """Return boxes of the flat input; ValueError if the corners are not those of boxes."""
     given = entries("x_max", x_max, signature.inputs)
     lower = check_inputs("x_min", x_min, signature)
     if len(given) > 1:
         held = zip(given.items(), lower, strict=True)
         given = {name: low if value is None else value for (name, value), low in held}
     upper = _check_parts(given, signature)
-    if len(lower[0]) != len(upper[0]):
-        raise ValueError(
-            "x_min and x_max must have the same number of samples. "
-            f"Received: x_min of shape {_shapes(lower)}, x_max of shape {_shapes(upper)}"
-        )
+    check_batches(("x_min", "x_max"), lower[0], upper[0])
     names = entries("x_min", x_min, signature.inputs)
     dtype = np.result_type(*lower, *upper)
+    lower, upper = ([part.astype(dtype) for part in parts] for parts in (lower, upper))
     for name, name_max, low, high in zip(names, given, lower, upper, strict=True):
-        crossed = np.argwhere(low.astype(dtype) > high.astype(dtype))
-        if crossed.size:
-            place = tuple(int(i) for i in crossed[0])
-            raise ValueError(
-                "x_min must not exceed x_max anywhere. "
-                f"Received: {name}={low[place]} > {name_max}={high[place]} in sample {place[0]} at "
-                f"position {place[1:]} ({len(crossed)} such entries)"
-            )
-    joined_lower, joined_upper = (
-        signature.join([part.astype(dtype) for part in parts]) for parts in (lower, upper)
-    )
-    return Boxes(joined_lower, joined_upper, signature.whole())
+        check_order((name, name_max), low, high)
+    return BoxDomain(signature.join(lower), signature.join(upper))
 
 
 def check_inputs(name: str, values: Any, signature: Signature) -> list[NDArray[np.floating]]:
@@ -143,59 +172,37 @@ def _check_range(name: str, part: NDArray[np.floating], port: Port) -> None:
         )
 
 
-def _shapes(parts: list[NDArray[np.floating]]) -> str:
-    return ", ".join(str(part.shape) for part in parts)
-
-
-def as_array(name: str, values: Any) -> NDArray[Any]:
-    """Make an array, or say which argument cannot be one."""
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} must be an array: all its rows need the same length. "
-            f"Received: {type(values).__name__} of {len(values)} items that differ in length"
-        ) from error
-
-
-def check_points(name: str, values: Any, shape: Shape) -> NDArray[np.floating]:
-    """Return finite points of shape ``(batch, *shape)``; flattened samples are accepted."""
-    array = as_array(name, values)
-    if array.dtype.kind not in "iubf":
-        raise ValueError(
-            f"{name} must hold real numbers. Received: dtype {array.dtype} of shape {array.shape}"
-        )
-    array = array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32)
-    size = int(np.prod(shape))
-    if array.ndim < 1 or (array.shape[1:] != shape and array.shape[1:] != (size,)):
-        flat = f" or (batch, {size})" if shape != (size,) else ""
-        raise ValueError(
-            f"{name} must have the shape (batch, {', '.join(map(str, shape))}){flat} of the "
-            f"model's inputs. Received: {name} of shape {array.shape}"
-        )
-    array = array.reshape(array.shape[0], *shape)
-    wrong = np.argwhere(~np.isfinite(array))
-    if wrong.size:
-        place = tuple(int(i) for i in wrong[0])
-        raise ValueError(
-            f"{name} must be finite. Received: {array[place]} in sample {place[0]} at position "
-            f"{place[1:]} ({len(wrong)} such entries)"
-        )
-    return array
-
-
-def check_count(name: str, value: Any, *, minus_one: bool = False) -> int:
-    """Return a positive integer, or -1 where that is allowed."""
-    allowed = "a positive integer or -1" if minus_one else "a positive integer"
-    integer = int(value) if isinstance(value, numbers.Integral) else 0
-    usable = integer > 0 or (minus_one and integer == -1)
+def check_count(name: str, value: Any, *, minus_one: bool = False, zero: bool = False) -> int:
+    """Return a positive integer, or -1 or 0 where that is allowed."""
+    allowed = "an integer that is at least 0" if zero else "a positive integer"
+    allowed += " or -1" if minus_one else ""
+    lowest = 0 if zero else 1
+    integer = int(value) if isinstance(value, numbers.Integral) else -2
+    usable = integer >= lowest or (minus_one and integer == -1)
     if isinstance(value, bool) or not usable:
         raise ValueError(f"{name} must be {allowed}. Received: {name}={value!r}")
     return integer
 
 
-def batches(count: int, batch_size: int, limit: int) -> Iterator[slice]:
-    """Cut ``count`` samples into batches; -1 takes as many as memory allows."""
+def batches(
+    count: int, batch_size: int, limit: int, progress: Callable[[int, int], object] | None = None
+) -> Iterator[slice]:
+    """Cut ``count`` samples into batches; -1 takes as many as memory allows.
+
+    ``progress`` is called with the numbers of samples that are done and of all, after each one.
+    """
+    check_progress(progress)
     size = limit if batch_size == -1 else min(batch_size, limit)
     for begin in range(0, count, size):
-        yield slice(begin, min(begin + size, count))
+        end = min(begin + size, count)
+        yield slice(begin, end)
+        if progress is not None:
+            progress(end, count)
+
+
+def check_progress(progress: object) -> None:
+    """Refuse what cannot be called."""
+    if progress is not None and not callable(progress):
+        raise TypeError(
+            f"progress must be a function of the numbers done and total. Received: {progress!r}"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import final
 
@@ -49,6 +49,7 @@ class Graph:
     the output is then the logits.  ``input_dtype`` is what the model rounds its inputs to and
     ``dtype`` the widest type that one of its layers computes in.  ``input_shapes`` and
     ``output_shapes`` are those of the model's own inputs and of the outputs that were asked for.
+    ``independent`` says whether the coordinates of the input vary independently, as in a box.
     """
 
     nodes: tuple[Node, ...]
@@ -57,6 +58,12 @@ class Graph:
     output_shapes: tuple[Shape, ...] = ()
     input_dtype: str = "float32"
     dtype: str = "float32"
+    independent: bool = True
+
+    @cached_property
+    def coupled(self) -> Graph:
+        """The same graph for sets of inputs whose coordinates do not vary independently."""
+        return replace(self, independent=False)
 
     @property
     def input_shape(self) -> Shape:
@@ -96,20 +103,28 @@ class Graph:
     def exact(self) -> frozenset[int]:
         """Indices of the nodes whose interval arithmetic is as tight as any bound of one neuron.
 
-        As long as every neuron depends on an input coordinate of its own, neurons are
-        independent; one general affine op of independent neurons still has an exact range,
-        what follows it has not.
+        As long as every neuron depends on an input coordinate of its own, its range is exact and
+        neurons are as independent as the coordinates are; one general affine op of independent
+        neurons still has an exact range, what follows it has not.
         """
-        independent, found = {0}, {0}
+        alone, found = {0}, {0}
         for i, node in enumerate(self.nodes[1:], start=1):
             if len(node.inputs) != 1 or node.op is None:
                 continue
-            if node.inputs[0] in independent and (
-                isinstance(node.op, AffineOp) or node.op.diagonal
-            ):
+            mixes = self.independent and isinstance(node.op, AffineOp)
+            if node.inputs[0] in alone and (mixes or node.op.diagonal):
                 found.add(i)
                 if node.op.diagonal:
-                    independent.add(i)
+                    alone.add(i)
+        return frozenset(found)
+
+    @cached_property
+    def linear(self) -> frozenset[int]:
+        """Indices of the nodes that are affine in the input."""
+        found = {0}
+        for i, node in enumerate(self.nodes):
+            if isinstance(node.op, AffineOp) and found.issuperset(node.inputs):
+                found.add(i)
         return frozenset(found)
 
     @cached_property

@@ -1,9 +1,9 @@
-"""Input splitting: a box is cut where its bound depends most on the input, worst piece first."""
+"""Input splitting: a set is cut where its bound depends most on the input, worst piece first."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import final
 
 import numpy as np
@@ -11,46 +11,45 @@ from numpy.typing import NDArray
 
 from decomon._backend import Tensor, tf
 from decomon.diagnosis import explain
-from decomon.domains import BoxDomain
+from decomon.domains import Domain
 from decomon.verifier import Verifier
 
 Array = NDArray[np.floating]
+Positions = NDArray[np.intp]
 
 
 @final
 @dataclass(frozen=True)
 class Leaves:
-    """The pieces of each sample's box.
+    """The pieces of each sample's set.
 
     Attributes
     ----------
-    x_min, x_max : ``(batch, leaves, *input shape)``; together the leaves cover the box
+    sets : the parameters of the pieces, each ``(batch, leaves, ...)``; together they cover the set
     upper : ``(batch, leaves, spec)``: valid on the leaf
-    scores : ``(batch, leaves, n)``: |coefficient| x width of each input coordinate
-    weights : ``(batch, leaves, n)``: coefficients of the row that matters most
+    scores : ``(batch, leaves, cuts)``: what each cut of the leaf would halve
+    corners : ``(batch, leaves, *input shape)``: where the bound of the row that matters most is
+        attained
+    sizes : ``(batch, leaves)``: how large the terms are that this bound is a difference of
     """
 
-    x_min: Array
-    x_max: Array
+    sets: tuple[Array, ...]
     upper: Array
     scores: Array
-    weights: Array
+    corners: Array
+    sizes: Array
 
     def magnitude(self) -> Array:
         """Return how large the terms are that the bounds are differences of, ``(batch,)``."""
-        reach = np.maximum(np.abs(self.x_min), np.abs(self.x_max)).reshape(self.weights.shape)
-        with np.errstate(invalid="ignore", over="ignore"):
-            sizes = (np.abs(self.weights) * reach).sum(axis=2).max(axis=1)
-        return np.nan_to_num(sizes, nan=np.inf, posinf=np.inf)
-
-    def corners(self) -> Array:
-        """Return the corner of each leaf where its most important row's bound is attained."""
-        up = self.weights.reshape(self.x_min.shape) >= 0
-        return np.where(up, self.x_max, self.x_min)
+        return self.sizes.max(axis=1)
 
     def root(self) -> Array:
-        """Return bounds of each row over the whole box, ``(batch, spec)``."""
+        """Return bounds of each row over the whole set, ``(batch, spec)``."""
         return self.upper.max(axis=1)
+
+    def piece(self, like: Domain, samples: Positions, leaf: Positions) -> Domain:
+        """Return one leaf of each of some samples."""
+        return like.rebuild(*(tf.constant(values[samples, leaf]) for values in self.sets))
 
 
 Worst = Callable[[Array], Array]
@@ -72,9 +71,9 @@ def all_rows(upper: Array) -> Array:
     return np.ones_like(upper)
 
 
-def split_boxes(
+def split_sets(
     verifier: Verifier,
-    domain: BoxDomain,
+    domain: Domain,
     rows: Tensor,
     n_sub_boxes: int,
     worst: Worst,
@@ -82,12 +81,12 @@ def split_boxes(
     *,
     quick: bool = False,
 ) -> Leaves:
-    """Bound rows on each box, cut into ``n_sub_boxes`` leaves.
+    """Bound rows on each set, cut into ``n_sub_boxes`` leaves.
 
-    Every round halves, for each sample, the leaf whose weighted bounds are largest, along the
-    coordinate with the largest |coefficient| x width.  A child's bound is intersected with its
-    parent's, so the result is never looser than without splitting.  A leaf without finite bounds
-    comes first, and is halved along its widest side.
+    Every round halves, for each sample, the leaf whose weighted bounds are largest, by the cut
+    with the largest score.  A child's bound is intersected with its parent's, so the result is
+    never looser than without splitting.  A leaf without finite bounds comes first, and is halved
+    where it is widest.
 
     Parameters
     ----------
@@ -106,28 +105,25 @@ def split_boxes(
         value = np.where(worst_of(leaves.upper, worst) > 0, leaves.upper, -np.inf).max(axis=2)
         chosen = value.argmax(axis=1)
         samples = np.arange(len(chosen))
-        parent = BoxDomain(
-            tf.constant(leaves.x_min[samples, chosen]), tf.constant(leaves.x_max[samples, chosen])
-        )
+        parent = leaves.piece(domain, samples, chosen)
         known = leaves.upper[samples, chosen]
         halves = parent.split(tf.constant(leaves.scores[samples, chosen]))
         left, right = (_evaluate(verifier, half, rows, known, worst, quick) for half in halves)
         leaves = _replace(leaves, chosen, left, right)
-    _check_leaves(leaves, verifier, first)
+    _check_leaves(leaves, verifier, domain, first)
     return leaves
 
 
-def _check_leaves(leaves: Leaves, verifier: Verifier, first: int) -> None:
+def _check_leaves(leaves: Leaves, verifier: Verifier, domain: Domain, first: int) -> None:
     """Raise if some leaf has no finite bounds: nothing is proven then."""
     wrong = np.argwhere(~np.isfinite(leaves.upper))
     if wrong.size:
         sample, leaf, _ = (int(i) for i in wrong[0])
-        corners = (side[sample, leaf][None] for side in (leaves.x_min, leaves.x_max))
-        box = BoxDomain(*(tf.constant(corner) for corner in corners))
+        piece = leaves.piece(domain, np.array([sample]), np.array([leaf]))
         count = leaves.upper.shape[1]
-        piece = "" if count == 1 else f"one of the {count} pieces of "
+        part = "" if count == 1 else f"one of the {count} pieces of "
         value = float(leaves.upper[tuple(wrong[0])])
-        raise explain(verifier, box, f"{piece}the box of sample {first + sample}", value)
+        raise explain(verifier, piece, f"{part}the box of sample {first + sample}", value)
 
 
 def worst_of(upper: Array, worst: Worst) -> Array:
@@ -137,32 +133,32 @@ def worst_of(upper: Array, worst: Worst) -> Array:
 
 def _evaluate(
     verifier: Verifier,
-    domain: BoxDomain,
+    domain: Domain,
     rows: Tensor,
     known: Array | None,
     worst: Worst,
     quick: bool,
 ) -> Leaves:
-    """Bound one box per sample; return it as a single leaf."""
+    """Bound one set per sample; return it as a single leaf."""
     bounds = (verifier.quick_bounds if quick else verifier.bounds)(domain, rows)
     upper = bounds.upper.numpy()
     upper = np.where(np.isfinite(upper), upper, np.inf)  # what is no number bounds nothing
     if known is not None:
         upper = np.minimum(upper, known)
-    weights = bounds.weights.numpy().reshape(*upper.shape, -1)
     importance = worst(upper)
-    widths = domain.widths().numpy()
-    with np.errstate(invalid="ignore", over="ignore"):  # scores only choose where to cut
-        scores = np.nan_to_num(np.einsum("bs,bsn->bn", importance, np.abs(weights)) * widths)
+    geometry = verifier.geometry(domain)
+    scores, corners, sizes = geometry.cuts(domain, bounds.weights, tf.constant(importance))
+    scores = np.nan_to_num(scores.numpy())  # they only choose where to cut
     unbounded = np.flatnonzero(~np.isfinite(upper).all(axis=1))
-    scores[unbounded] = widths[unbounded]
-    direction = np.take_along_axis(weights, importance.argmax(axis=1)[:, None, None], axis=1)[:, 0]
+    if unbounded.size:
+        ones = tf.ones_like(bounds.weights), tf.ones_like(bounds.upper)
+        scores[unbounded] = geometry.cuts(domain, *ones)[0].numpy()[unbounded]
     return Leaves(
-        domain.x_min.numpy()[:, None],
-        domain.x_max.numpy()[:, None],
+        tuple(np.asarray(values)[:, None] for values in domain.tensors()),
         upper[:, None],
         scores[:, None],
-        direction[:, None],
+        corners.numpy(),
+        np.nan_to_num(sizes.numpy(), nan=np.inf, posinf=np.inf)[:, None],
     )
 
 
@@ -175,9 +171,14 @@ def _replace(leaves: Leaves, chosen: NDArray[np.intp], left: Leaves, right: Leav
         merged[samples, chosen] = first[:, 0]
         return merged
 
+    sets = tuple(map(merge, leaves.sets, left.sets, right.sets))
     return Leaves(
+        sets,
         *(
-            merge(getattr(leaves, name), getattr(left, name), getattr(right, name))
-            for name in ("x_min", "x_max", "upper", "scores", "weights")
-        )
+            merge(
+                getattr(leaves, field.name), getattr(left, field.name), getattr(right, field.name)
+            )
+            for field in fields(Leaves)
+            if field.name != "sets"
+        ),
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decomon._backend import Shape
-from decomon.inputs import as_array
+from decomon.domains._checks import as_array
 from decomon.signature import Signature
 
 

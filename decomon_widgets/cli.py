@@ -33,6 +33,10 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+NORMS = ("1", "2", "inf")
+"""Names of the norms; each is also the text of a number."""
+
+
 def epsilon(text: str) -> float:
     """A finite number of at least 0, also written as a fraction such as ``8/255``."""
     numerator, slash, denominator = text.partition("/")
@@ -119,9 +123,9 @@ def _add_certify(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser = commands.add_parser(
         "certify",
         help="prove or refute the robustness of a classifier, sample by sample",
-        description="For each sample: does the model keep its class for every input whose values "
-        "differ by at most epsilon? Prints a verdict per sample and a summary. Without a model and "
-        "data, an embedded network and embedded images of MNIST are used.",
+        description="For each sample: does the model keep its class for every input that "
+        "differs by at most epsilon? Prints a verdict per sample and a summary. Without a model "
+        "and data, an embedded network and embedded images of MNIST are used.",
     )
     parser.add_argument(
         "--model",
@@ -141,7 +145,14 @@ def _add_certify(commands: argparse._SubParsersAction[_Parser]) -> None:
         type=epsilon,
         required=True,
         metavar="E",
-        help="largest change of each input value, such as 0.03 or 8/255",
+        help="size of the largest change, such as 0.03 or 8/255; see --norm",
+    )
+    parser.add_argument(
+        "--norm",
+        choices=NORMS,
+        default="inf",
+        help="how the size of a change is measured: inf, the largest change of an input value "
+        "(default); 2, the Euclidean distance; 1, the sum of the changes of all values",
     )
     parser.add_argument(
         "--method",

@@ -93,12 +93,14 @@ class Adam:
     """Adam with decaying step size (Kingma and Ba 2015), as a pure function.
 
     Every parameter of every sample has its own moments, so samples never influence each other.
+    There are few steps, each of a size comparable to the whole range of the parameters: the means
+    remember little, otherwise parameters run past the optimum and hardly have time to return.
     """
 
     learning_rate: float
-    decay: float = 0.97
-    first: float = 0.9
-    second: float = 0.999
+    decay: float = 0.94
+    first: float = 0.5
+    second: float = 0.99
     epsilon: float = 1e-8
 
     def initial(self, parameters: tuple[Tensor, ...]) -> Moments:
@@ -113,7 +115,11 @@ class Adam:
         moments: Moments,
         step: Tensor,
     ) -> tuple[tuple[Tensor, ...], Moments]:
-        """Return parameters one step downhill, and the new moments."""
+        """Return parameters one step downhill, and the new moments.
+
+        A gradient that is no number moves nothing: the next one may be one.
+        """
+        gradients = tuple(tf.where(tf.math.is_finite(g), g, tf.zeros_like(g)) for g in gradients)
         time = tf.cast(step, parameters[0].dtype) + 1
         rate = self.learning_rate * self.decay**time
         means, squares = moments

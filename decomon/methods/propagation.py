@@ -5,12 +5,14 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import cleandoc
 from typing import TypeAlias, final
 
 from decomon._backend import Tensor, tf
 from decomon._tensors import flatten, flatten_rows, size_of
 from decomon.bounds import AffineBound, AffineBounds, Interval
 from decomon.domains import BoxDomain, Domain
+from decomon.known import KnownInterval, known_intervals
 from decomon.methods.backward import Stretches, Substituted, passed, substitute
 from decomon.methods.compiled import Compiled
 from decomon.methods.passages import Passage, through_affine, through_relaxation
@@ -48,11 +50,25 @@ class Rule(abc.ABC):
 @final
 @dataclass(frozen=True)
 class Method:
-    """A rule for the inputs of nonlinear nodes and a rule for the rows asked of the output."""
+    """A rule for the inputs of nonlinear nodes and a rule for the rows asked of the output.
+
+    Parameters
+    ----------
+    name : full name
+    intermediate : bounds the inputs of nonlinear nodes
+    final : bounds the rows
+    text : what the method computes, what it costs and when to choose it
+    """
 
     name: str
     intermediate: Rule
     final: Rule
+    text: str = field(default="", compare=False, repr=False)
+
+    @property
+    def description(self) -> str:
+        """What the method computes, what it costs and when to choose it."""
+        return cleandoc(self.text)
 
 
 @final
@@ -66,7 +82,8 @@ class State:
     with interval arithmetic: starting slopes are chosen from those, because the choice jumps with
     the interval, and a tighter interval that makes it jump may give looser bounds.  ``passages``
     keeps how rows pass each node, as far as that is the same for all substitutions, and
-    ``relaxers`` what relaxations with other parameters have in common.
+    ``relaxers`` what relaxations with other parameters have in common.  ``known`` holds intervals
+    that other relaxations have proven; what is found of these nodes is intersected with them.
     """
 
     graph: Graph
@@ -75,6 +92,7 @@ class State:
     slopes: SlopeRule
     parameters: Parameters
     row_limit: int
+    known: Mapping[int, Interval] = field(default_factory=dict[int, Interval])
     intervals: dict[int, Interval] = field(default_factory=dict[int, Interval])
     affine: dict[int, AffineBounds] = field(default_factory=dict[int, AffineBounds])
     unmixed: dict[int, Interval] = field(default_factory=dict[int, Interval])
@@ -89,10 +107,17 @@ class State:
         self.compiled = Compiled(self.slopes)
 
     def propagate(self) -> None:
-        """Bound every node up to the output."""
+        """Bound every node up to the output, but for those whose intervals are given."""
         graph, bounded = self.graph, self.method.intermediate
+        given = known_intervals(self.domain)
         self.intervals[0] = self.domain.interval()
         for index, node in enumerate(graph.nodes[1:], start=1):
+            if index in given:
+                interval = given[index]
+                if isinstance(interval, KnownInterval):
+                    self.unmixed[index] = interval.own
+                self.intervals[index] = interval
+                continue
             sources = [self.intervals[i] for i in node.inputs]
             interval = self.compiled.interval(node.evaluate, sources)
             improvable = bounded.improves(self, index)
@@ -105,11 +130,41 @@ class State:
 
         A relaxation of a NaN or infinite interval means nothing, and may look harmless.
         """
+        nothing = tf.constant(float("nan"), values.dtype)
+        return tf.where(self.finite()[:, None], values, nothing)
+
+    def finite(self) -> Tensor:
+        """Say for which samples no interval that something rests on overflowed, ``(batch,)``."""
         known = [self.intervals[i] for i in {*self.graph.relaxed, *self.graph.ends, 0}]
         ends = [end for interval in known for end in (interval.lower, interval.upper)]
-        finite = tf.stack([_all_finite(end) for end in ends])
-        finite = tf.reduce_all(finite, axis=0)
-        return tf.where(finite[:, None], values, tf.constant(float("nan"), values.dtype))
+        return tf.reduce_all(tf.stack([_all_finite(end) for end in ends]), axis=0)
+
+    def recall(self, index: int, interval: Interval) -> Interval:
+        """Intersect the interval of a node with what is known of it."""
+        return interval.intersect(self.known[index]) if index in self.known else interval
+
+    def narrowed(self, index: int, own: Interval, interval: Interval) -> Interval:
+        """Intersect the interval of a node with what is known of it, with the gradient of its own.
+
+        Where another interval is tighter, a small change of the rule's own one has no effect, yet
+        its parameters, which nothing else depends on, have to move for it to become the
+        tighter one.  So they get the gradient of the intersection (a straight-through estimator).
+        """
+        if index not in self.known:
+            return interval
+        both = self.recall(index, interval)
+        return Interval(_replaced(own.lower, both.lower), _replaced(own.upper, both.upper))
+
+    def proven(self) -> dict[int, Interval]:
+        """Return what is known now of the nodes that were bounded, to start from another time.
+
+        Nothing new is learnt of a sample for which some interval overflowed.
+        """
+        finite = self.finite()
+        return {
+            i: _chosen(finite, self.intervals[i], self.known.get(i, self.intervals[i]))
+            for i in self.unmixed
+        }
 
     def passage(self, start: int, index: int, neurons: Tensor | None = None) -> Passage:
         """Return how rows pass node ``index`` in the substitution that starts at ``start``.
@@ -174,11 +229,6 @@ class State:
         sources = self.graph.nodes[index].inputs
         return [self.unmixed.get(i, self.intervals[i]) for i in sources]
 
-    def inner_width(self) -> Tensor:
-        """Return the total width of the inner nodes' own intervals, before any intersection."""
-        widths = [tf.reduce_sum(i.upper - i.lower) for i in self.unmixed.values()]
-        return tf.add_n(widths) if widths else tf.zeros([], self.intervals[0].lower.dtype)
-
     def project(self, index: int, parameters: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Return the nearest admissible parameters of a nonlinear node."""
         return self._nonlinear(index).project(parameters)
@@ -241,6 +291,23 @@ class State:
 def _all_finite(values: Tensor) -> Tensor:
     """Say for which samples all entries are finite."""
     return tf.reduce_all(tf.math.is_finite(values), axis=list(range(1, len(values.shape))))
+
+
+def _chosen(where: Tensor, first: Interval, second: Interval) -> Interval:
+    """Take the first interval for some samples and the second one for the others."""
+    mask = tf.reshape(where, [-1, *[1] * (len(first.lower.shape) - 1)])
+    return Interval(
+        tf.where(mask, first.lower, second.lower), tf.where(mask, first.upper, second.upper)
+    )
+
+
+def _replaced(own: Tensor, value: Tensor) -> Tensor:
+    """Return ``value``, with the gradient of ``own``."""
+
+    def replace(_: Tensor) -> Tensor:
+        return value
+
+    return tf.grad_pass_through(replace)(own)
 
 
 def compose(rows: Tensor, known: AffineBounds, shape: tuple[int, ...]) -> AffineBound:

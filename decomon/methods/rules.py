@@ -24,17 +24,22 @@ class IntervalRule(Rule):
     """Interval arithmetic (Gowal et al. 2018).
 
     Rows are substituted through the affine ops that end the network and then maximised over the
-    intervals of the nonlinear nodes, which is tighter than an interval per logit.
+    intervals of the nonlinear nodes, which is tighter than an interval per logit.  Nodes
+    that are affine in the input are maximised over the input set itself where that is no box.
     """
 
     def improves(self, state: State, index: int) -> bool:
-        return False
+        graph = state.graph
+        if graph.independent or index in graph.exact:
+            return False
+        return index in graph.relaxed and index in graph.linear
 
     def ends(self, state: State) -> frozenset[int]:
         return state.graph.ends
 
     def tighten(self, state: State, index: int, interval: Interval) -> Interval:
-        return interval
+        neurons = all_neurons(state, index)
+        return interval.intersect(neuron_interval(state, index, interval, CrownRule(), neurons))
 
 
 @final
@@ -72,7 +77,7 @@ class ForwardRule(Rule):
         own = Interval(tf.reshape(-negated, shape), tf.reshape(upper, shape))
         state.unmixed[index] = own
         intersected = self.hybrid or index in state.graph.restricted
-        return interval.intersect(own) if intersected else own
+        return state.narrowed(index, own, interval.intersect(own) if intersected else own)
 
 
 @final
@@ -91,6 +96,7 @@ class CrownRule(Rule):
         return frozenset()
 
     def tighten(self, state: State, index: int, interval: Interval) -> Interval:
+        interval = state.recall(index, interval)
         unsettled = _open(state, index, interval)
         wanted = tf.where(_at_least_one(tf.reduce_any(flatten(unsettled), axis=0)))[:, 0]
         found = neuron_interval(state, index, interval, self, tf.cast(wanted, tf.int32))
@@ -100,7 +106,7 @@ class CrownRule(Rule):
             tf.where(unsettled, found.upper, interval.upper),
         )
         state.unmixed[index] = own
-        return interval.intersect(own)
+        return state.narrowed(index, own, interval.intersect(own))
 
 
 def _at_least_one(chosen: Tensor) -> Tensor:

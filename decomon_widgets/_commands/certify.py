@@ -85,6 +85,7 @@ def _certify(
                     x[part],
                     labels[part],
                     arguments.epsilon,
+                    p=float(arguments.norm),
                     clip=arguments.clip,
                     n_sub_boxes=arguments.n_sub_boxes,
                 )
@@ -109,6 +110,7 @@ def _certify(
         finetune=verifier.finetune,
         n_sub_boxes=arguments.n_sub_boxes,
         epsilon=arguments.epsilon,
+        norm=arguments.norm,
         clip=None if arguments.clip is None else tuple(arguments.clip),
         dtype=verifier.verifier.dtype.name,
         final_activation_removed=verifier.stripped or None,

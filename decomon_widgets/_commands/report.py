@@ -80,7 +80,7 @@ class Report:
         Time for all batches, without loading.
     interrupted : bool
         Whether the user stopped the run, so later samples are missing.
-    model, data, method, finetune, n_sub_boxes, epsilon, clip, dtype, final_activation_removed
+    model, data, method, finetune, n_sub_boxes, epsilon, norm, clip, dtype, final_activation_removed
         Where the results come from.
     """
 
@@ -94,6 +94,7 @@ class Report:
     finetune: bool
     n_sub_boxes: int
     epsilon: float
+    norm: str
     clip: tuple[float, float] | None
     dtype: str
     final_activation_removed: str | None
@@ -126,9 +127,10 @@ class Report:
         parts = [f"{count} {VERDICTS[verdict].plural}" for verdict, count in self.counts().items()]
         tuned = ", finetuned" if self.finetune else ""
         boxes = f", {self.n_sub_boxes} sub-boxes" if self.n_sub_boxes > 1 else ""
+        norm = "" if self.norm == "inf" else f" in the {self.norm}-norm"
         return (
             f"{len(self.labels)} samples: {', '.join(parts)}; {self.seconds:.1f} s "
-            f"({self.method}{tuned}{boxes}, epsilon {self.epsilon:g})"
+            f"({self.method}{tuned}{boxes}, epsilon {self.epsilon:g}{norm})"
             + (" - interrupted" if self.interrupted else "")
         )
 
@@ -157,8 +159,8 @@ def _json(report: Report) -> str:
         "method": report.method,
         "finetune": report.finetune,
         "n_sub_boxes": report.n_sub_boxes,
-        "norm": "inf",
         "epsilon": report.epsilon,
+        "norm": report.norm,
         "clip": report.clip,
         "dtype": report.dtype,
         "final_activation_removed": report.final_activation_removed,

@@ -89,7 +89,9 @@ def check_network(model: Any, low: Array, high: Array, method: str, *, finetune:
     Bounds and network are sums of products of the nodes' values; with S the largest end of their
     intervals (or 1) and n the number of neurons, rounding is below ``gamma_n n S``.
     """
-    bound = decomon.clone(model, method=method, finetune=finetune, finetune_steps=4, logits=False)
+    bound = decomon.clone(
+        model, method=method, finetune=finetune, finetune_steps=4, rm_last_softmax=False
+    )
     upper, lower = decomon.get_range_box(bound, low, high)
     assert np.isfinite(upper).all()
     assert np.isfinite(lower).all()

@@ -187,7 +187,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"epsilon": None}, "epsilon"),
     ({"epsilon": True}, "epsilon"),
     ({"epsilon": [0.1, 0.2]}, "epsilon"),
-    ({"epsilon": np.full((30, 1), 0.1)}, "epsilon"),
+    ({"epsilon": np.full((30, 2), 0.1)}, "epsilon"),
     ({"epsilon": np.where(np.arange(30) == 3, -1, 0.1)}, "epsilon"),
     ({"clip": (1, 0)}, "clip"),
     ({"clip": (0, 0)}, "clip"),

@@ -12,7 +12,7 @@ import pytest
 
 import decomon
 from decomon import LogitsWarning, UnsupportedModelError, Verdict
-from decomon.certify import predict
+from decomon.replay import predict
 from tests.decomon.helpers import Array, keras, layers, precision, randomise, rng_of, sample
 
 METHODS = ("forward-ibp", "forward-hybrid", "crown")
@@ -392,7 +392,7 @@ class TestOutputs:
         upper, lower = decomon.get_range_box(model, LOW, HIGH)
         for position, name in enumerate(("table", "scores", "value")):
             for output in (position, position - 3, name):
-                one = decomon.clone(model, output=output, logits=False)
+                one = decomon.clone(model, output=output, rm_last_softmax=False)
                 found = decomon.get_range_box(one, LOW, HIGH)
                 np.testing.assert_allclose(found.upper, upper[position], rtol=1e-4, atol=1e-5)
                 np.testing.assert_allclose(found.lower, lower[position], rtol=1e-4, atol=1e-5)
@@ -476,7 +476,7 @@ class TestLogits:
         y = layers.Dense(3, activation=activation if fused else None)(h)
         model = randomise(keras.Model(x, y if fused else layers.Activation(activation)(y)))
         (low,), (high,) = corners([(4,)])
-        verified = decomon.clone(model, method, logits=False)
+        verified = decomon.clone(model, method, rm_last_softmax=False)
         assert verified.stripped == ""
         with warnings.catch_warnings():
             warnings.simplefilter("error", LogitsWarning)
@@ -487,7 +487,7 @@ class TestLogits:
             real = np.asarray(model(points))
             assert (real <= upper + 1e-5).all()
             assert (real >= lower - 1e-5).all()
-        with pytest.warns(LogitsWarning, match="logits=False"):
+        with pytest.warns(LogitsWarning, match="rm_last_softmax=False"):
             decomon.get_upper_box(model, low, high)
         with warnings.catch_warnings():
             warnings.simplefilter("error", LogitsWarning)
@@ -496,7 +496,7 @@ class TestLogits:
 
     def test_margins_of_probabilities(self) -> None:
         model = two_inputs(softmax=True)
-        verified = decomon.clone(model, logits=False)
+        verified = decomon.clone(model, rm_last_softmax=False)
         upper = decomon.get_adv_box(verified, LOW, HIGH, LABELS)
         values, points = decomon.check_adv_box(verified, LOW, HIGH, LABELS, return_points=True)
         assert (values <= upper + 1e-5).all()
@@ -504,11 +504,13 @@ class TestLogits:
             values, margins(np.asarray(model(points)), LABELS), rtol=1e-4, atol=1e-5
         )
 
-    @pytest.mark.parametrize("logits", [None, "no", 2])
-    def test_not_a_flag(self, logits: Any) -> None:
+    @pytest.mark.parametrize("rm_last_softmax", [None, "no", 2])
+    def test_not_a_flag(self, rm_last_softmax: Any) -> None:
         for function in (decomon.clone, decomon.convert):
-            with pytest.raises(ValueError, match="logits must be True or False.*Received: logits"):
-                function(one_input(), logits=logits)
+            with pytest.raises(
+                ValueError, match="rm_last_softmax must be True or False.*Received: rm_last_softmax"
+            ):
+                function(one_input(), rm_last_softmax=rm_last_softmax)
 
 
 class TestIntegers:
@@ -568,9 +570,10 @@ def test_a_verifier_knows_its_inputs_and_outputs() -> None:
     assert verified.output_shapes == {"table": (2, 2), "scores": (3,), "value": (1,)}
     assert verified.input_shape == (7,)
     assert verified.output_shape == (8,)
-    text = verified.summary()
+    lines: list[str] = []
+    verified.summary(print_fn=lines.append)
     for name in ("left", "right", "table", "scores", "value"):
-        assert f"'{name}'" in text
+        assert any(f"'{name}'" in line for line in lines)
     chosen = decomon.clone(three_outputs(), output=-2)
     assert chosen.output_shapes == {"scores": (3,)}
     assert chosen.output_shape == (3,)

@@ -226,6 +226,24 @@ def test_batches_do_not_matter(small: Path, capsys: pytest.CaptureFixture[str]) 
         np.testing.assert_allclose(uppers("--batch-size", size), uppers(), rtol=1e-4, atol=1e-5)
 
 
+def test_balls_of_smaller_norms_lie_in_those_of_larger_ones(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def uppers(norm: str) -> np.ndarray:
+        _, out, _ = run(
+            capsys,
+            *("certify", "--model", small / "model.keras", "--data", small / "data.npz"),
+            *("--epsilon", "0.05", "--norm", norm, "--format", "json"),
+        )
+        report = json.loads(out)
+        assert report["norm"] == norm
+        return np.array([sample["upper"] for sample in report["samples"]])
+
+    one, two, largest = uppers("1"), uppers("2"), uppers("inf")
+    assert (one < two).all()
+    assert (two < largest).all()
+
+
 def test_wide_open_domain_is_never_robust(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Without a range, a huge box holds inputs of every class.
     status, out, _ = run(
@@ -281,6 +299,7 @@ DATA = ("--data", "{small}/data.npz", "--epsilon", "0.1")
         (("--epsilon", "0.1", "--n-sub-boxes", "0"), "--n-sub-boxes"),
         (("--epsilon", "0.1", "--batch-size", "0"), "--batch-size"),
         (("--epsilon", "0.1", "--format", "xml"), "xml"),
+        (("--epsilon", "0.1", "--norm", "3"), "--norm"),
         (("--epsilon", "0.1", "--colour", "red"), "--colour"),
         (("--epsilon", "0.1", "--clip", "1", "0"), "1 0"),
         (("--epsilon", "0.1", "--clip", "0", "nan"), "nan"),

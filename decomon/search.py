@@ -1,4 +1,4 @@
-"""Searching for the point of a box with the largest margin."""
+"""Searching for the point of an input set with the largest margin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from decomon._backend import Tensor, tf
 from decomon.diagnosis import check_bounds, explain
 from decomon.domains import BoxDomain
-from decomon.inputs import Boxes
+from decomon.inputs import Regions
 from decomon.refine import Leaves
 from decomon.specs import Margins
 from decomon.verifier import Verifier, as_tensor
@@ -19,6 +19,7 @@ from decomon.verifier import Verifier, as_tensor
 _CORNERS = 32
 _TARGETS = 3
 _RANDOM_STARTS = 2
+STEPS = 20
 
 
 @final
@@ -36,20 +37,37 @@ class Found:
     points: NDArray[np.floating]
 
 
-def attack(
-    verifier: Verifier, boxes: Boxes, margins: Margins, leaves: Leaves | None, first: int = 0
+def search(
+    verifier: Verifier,
+    regions: Regions,
+    margins: Margins,
+    leaves: Leaves | None,
+    first: int = 0,
+    *,
+    steps: int = STEPS,
+    restarts: int = 0,
+    seed: int = 0,
 ) -> Found:
-    """Search each box for the point with the largest margin.
+    """Search each set for the point with the largest margin.
 
     Candidates are the maximisers of the affine lower and upper bounds of the most promising
-    margins (all of them, up to 32 a sample), the centre, random points and, if the box was split,
+    margins (all of them, up to 32 a sample), the centre, random points and, if the set was split,
     the maximisers on its pieces.  The best of them are improved by projected gradient ascent
     (Madry et al. 2018).  As maximisers of affine lower bounds are among the candidates, the
     margin returned is never below what those bounds prove.
+
+    Parameters
+    ----------
+    leaves : pieces of the sets, if they were split
+    first : number of the first sample, for error messages
+    steps : number of gradient steps
+    restarts : how many more ascents start from a random point each, for each promising margin
+    seed : of those random points; all the others are always the same
     """
-    domain = boxes.nearest(verifier)
+    domain = regions.nearest(verifier)
+    geometry = verifier.geometry(domain)
     rows = as_tensor(margins.rows, verifier.dtype)
-    outer = boxes.outer(verifier)
+    outer = regions.outer(verifier)
     both = verifier.quick_bounds(outer, tf.concat([rows, -rows], axis=1))
     known = both.upper.numpy()
     if leaves is None:  # else the bounds on the pieces are finite, which is enough
@@ -59,20 +77,30 @@ def attack(
     promising = np.argsort(-upper, axis=1, kind="stable")[:, :_CORNERS]
     starts = [
         *(
-            domain.maximizer(tf.gather(weights, promising, batch_dims=1))
+            geometry.maximizer(domain, tf.gather(weights, promising, batch_dims=1))
             for weights in _upper_and_lower(both.weights)
         ),
-        domain.interval().center[:, None],
-        domain.sample(_RANDOM_STARTS, seed=0),
+        domain.center()[:, None],
+        geometry.sample(domain, _RANDOM_STARTS, 0),
     ]
     if leaves is not None:
-        starts.append(domain.project(as_tensor(leaves.corners(), verifier.dtype)))
-    candidates = boxes.reachable(tf.concat(starts, axis=1))
+        starts.append(geometry.project(domain, as_tensor(leaves.corners, verifier.dtype)))
+    candidates = regions.reachable(tf.concat(starts, axis=1))
     chosen_rows = tf.gather(rows, promising[:, :_TARGETS], batch_dims=1)
     begin = _best_start(verifier, candidates, chosen_rows)
-    climbed = verifier.climb(*domain.tensors(), begin, chosen_rows)
-    candidates = tf.concat([candidates, boxes.reachable(climbed)], axis=1)
-    return _best(verifier, boxes, margins, candidates, first)
+    climbed = verifier.climb(domain, begin, chosen_rows, steps)
+    found = [candidates, regions.reachable(climbed)]
+    for restart in range(1, restarts + 1):
+        begin = geometry.sample(domain, 1, _stream(seed, restart))
+        begin = tf.repeat(begin, chosen_rows.shape[1], axis=1)
+        climbed = verifier.climb(domain, begin, chosen_rows, steps)
+        found.append(regions.reachable(climbed))
+    return _best(verifier, regions, margins, tf.concat(found, axis=1), first)
+
+
+def _stream(seed: int, restart: int) -> int:
+    """Return a seed of its own for each restart; those of another ``seed`` are all different."""
+    return int(np.random.SeedSequence((seed, restart)).generate_state(1)[0] >> 1)  # fits int32
 
 
 def _upper_and_lower(weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,10 +138,10 @@ def _best_start(verifier: Verifier, candidates: Tensor, rows: Tensor) -> Tensor:
 
 
 def _best(
-    verifier: Verifier, boxes: Boxes, margins: Margins, candidates: Tensor, first: int
+    verifier: Verifier, regions: Regions, margins: Margins, candidates: Tensor, first: int
 ) -> Found:
     """Evaluate the candidates on the network and return the best of each sample."""
     chosen = margins_at(verifier, margins, candidates, first).argmax(axis=1)
-    points = boxes.clip(candidates.numpy()[np.arange(len(chosen)), chosen])
-    seen = as_tensor(boxes.seen(points), verifier.dtype)
+    points = regions.inside(candidates.numpy()[np.arange(len(chosen)), chosen])
+    seen = as_tensor(regions.seen(points), verifier.dtype)
     return Found(margins_at(verifier, margins, seen[:, None], first)[:, 0], points)
