@@ -20,6 +20,7 @@ from decomon.domains import (
 from decomon.errors import DomainError, NonFiniteBoundError, UnsupportedModelError
 from decomon.models import DecomonModel, clone, convert
 from decomon.outputs import OutputBounds
+from decomon.refinement import refine_box, refine_boxes
 from decomon.robustness import (
     LogitsWarning,
     Range,
@@ -37,8 +38,6 @@ from decomon.robustness_box import (
     get_range_box,
     get_upper_box,
     get_upper_box_tuning,
-    refine_box,
-    refine_boxes,
 )
 from decomon.robustness_noise import (
     check_adv_noise,

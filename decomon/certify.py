@@ -11,14 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decomon.balls import balls, given_each, radii_of
-from decomon.inputs import check_inputs, check_progress
+from decomon.domains import Domain
+from decomon.inputs import batches, check_domain, check_inputs, check_progress
 from decomon.methods import METHODS as _METHODS
 from decomon.models import signature_of, verifier_of
 from decomon.replay import predict
 from decomon.robustness import Progress, check_adv, get_adv
 from decomon.robustness_box import as_given
+from decomon.search import rounding_seen
 from decomon.signature import like
-from decomon.specs import check_classes, label_mask
+from decomon.specs import check_classes, label_mask, margins
+
+_LOOKED_AT = 64  # samples at once
+_MARGIN_OF_NOISE = 4.0
 
 METHODS = tuple(_METHODS)
 """Names of the methods."""
@@ -106,7 +111,8 @@ def certify(
     Returns
     -------
     Certificate
-        ``robust`` needs a negative upper bound; ``non_robust`` needs a point that the real model
+        ``robust`` needs an upper bound that is negative by more than the model's own rounding
+        errors, as far as they are seen; ``non_robust`` needs a point that the real model
         classifies wrongly; ``misclassified`` is a sample that the model gets wrong as it
         is; everything else is ``unknown``.
 
@@ -132,6 +138,7 @@ def certify(
     # In its own arithmetic, the network attains the lower bound.
     upper = np.maximum(upper, lower)
     predicted, predicted_found = predict(model, x), predict(model, found)
+    noise = _noise(model, domain, true, np.flatnonzero(upper < 0), flat)
     verdicts: list[Verdict] = []
     reasons: list[str] = []
     for sample in range(batch):
@@ -140,6 +147,7 @@ def certify(
             bool(predicted_found[sample] == true[sample]),
             float(upper[sample]),
             float(lower[sample]),
+            float(noise[sample]),
         )
         verdicts.append(verdict)
         reasons.append(reason)
@@ -166,7 +174,29 @@ def _halves(progress: Progress | None) -> tuple[Progress | None, Progress | None
     )
 
 
-def _decide(right: bool, found_right: bool, upper: float, lower: float) -> tuple[Verdict, str]:
+def _noise(
+    model: Any, domain: Domain, true: Any, chosen: NDArray[np.intp], points: Any
+) -> NDArray[np.floating]:
+    """Return how far a proof must be from zero, so that the model's own rounding cannot undo it.
+
+    Networks whose large values cancel round more than others.  Four times what is seen at some
+    points is a safeguard, not a bound of it.
+    """
+    verifier, signature = verifier_of(model), signature_of(model)
+    regions = check_domain(domain, signature)
+    parts = points if len(signature.inputs) > 1 else [points]
+    flat = signature.join(parts)
+    asked = margins(true, None, len(regions), verifier.graph.output_shapes[0][0])
+    noise = np.zeros(len(regions))
+    for part in batches(len(chosen), _LOOKED_AT, _LOOKED_AT):
+        some = chosen[part]
+        noise[some] = rounding_seen(verifier, regions[some], asked[some], flat[some])
+    return _MARGIN_OF_NOISE * noise
+
+
+def _decide(
+    right: bool, found_right: bool, upper: float, lower: float, noise: float
+) -> tuple[Verdict, str]:
     """Return the verdict of one sample and, if it is unknown, the reason."""
     if not right:
         return Verdict.MISCLASSIFIED, ""
@@ -177,8 +207,13 @@ def _decide(right: bool, found_right: bool, upper: float, lower: float) -> tuple
                 "arithmetic, has one within rounding error of the decision boundary"
             )
         return Verdict.NON_ROBUST, ""
-    if upper < 0:
+    if upper < -noise:
         return Verdict.ROBUST, ""
+    if upper < 0:
+        return Verdict.UNKNOWN, (
+            f"rounding: the bound {upper:.4g} excludes misclassified points in exact arithmetic, "
+            f"but the model's own arithmetic may be off by {noise:.4g}"
+        )
     return Verdict.UNKNOWN, (
         f"the largest margin lies between {lower:.4g} and {upper:.4g}: neither proven nor refuted"
     )

@@ -19,6 +19,7 @@ from decomon.engine import Bounds
 from decomon.graph import Graph, from_keras
 from decomon.inner import InnerBounds
 from decomon.inputs import batches, check_count, check_domain
+from decomon.inspection import Fingerprint
 from decomon.live import known_on, live_domain
 from decomon.methods.rules import IntervalRule
 from decomon.naming import called_elsewhere, node_names
@@ -122,6 +123,7 @@ class DecomonModel(keras.Model):
         keras.Model.__init__(self, name=name, dtype=verifier.dtype.name)
         self.model = model
         self.verifier: Verifier = verifier
+        self._fingerprint = Fingerprint.of(model)
         self._inner = InnerBounds(verifier)
         self._options = _Options(
             bool(finetune),
@@ -282,6 +284,18 @@ class DecomonModel(keras.Model):
         for line in lines:
             show(line if line_length is None else line[:line_length])
 
+    def check_unchanged(self) -> None:
+        """Raise a ValueError if the layers of the model are not those that are bounded.
+
+        New weights are always taken into account, other settings when a model is cloned.
+        """
+        if not Fingerprint.of(self.model).same(self._fingerprint):
+            raise ValueError(
+                "The layers of the model, or their settings, have changed since it was cloned, so "
+                "bounds would be those of another network. Clone it again: "
+                f"decomon.clone(verified.model, ...). Received: {self!r}"
+            )
+
     @property
     def graph(self) -> Graph:
         """The network that is bounded."""
@@ -408,6 +422,7 @@ class DecomonModel(keras.Model):
 
     def _live(self, domain: Domain, intermediate: Intermediate | None) -> Domain:
         """Return checked sets of tensors, with what is known on them."""
+        self.check_unchanged()
         sets = live_domain(domain, self.signature, self.verifier)
         if intermediate is None:
             return sets

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,3 +62,26 @@ def _frozen(value: Any) -> Any:
         array: NDArray[Any] = np.asarray(cast("Any", value))
         return ("array", array.shape, array.dtype.str, array.tobytes())
     return ()
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """What a conversion depends on, apart from the values of variables.
+
+    It keeps the layers alive, so that the identity of one of them cannot be used again.
+    """
+
+    layers: tuple[Any, ...]
+    settings: tuple[tuple[Any, ...], ...]
+
+    @classmethod
+    def of(cls, model: Any) -> Fingerprint:
+        """Describe a model as it is now."""
+        layers = all_layers(model)
+        return cls(layers, tuple(layer_settings(layer) for layer in layers))
+
+    def same(self, other: Fingerprint) -> bool:
+        """Say whether a conversion of one is a conversion of the other."""
+        ours, theirs = (tuple(map(id, print_.layers)) for print_ in (self, other))
+        return ours == theirs and self.settings == other.settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from typing import Any, final
 from weakref import WeakKeyDictionary
 
@@ -11,7 +10,7 @@ from decomon._backend import keras
 from decomon.conversion import SLOPES, check_rate, convert, method_named
 from decomon.decomon_model import DecomonModel
 from decomon.domains import Domain
-from decomon.inspection import all_layers, layer_settings
+from decomon.inspection import Fingerprint
 from decomon.signature import Signature
 from decomon.verifier import Verifier
 
@@ -143,39 +142,17 @@ def clone(
 
 
 @final
-@dataclass(frozen=True, eq=False)
-class _Fingerprint:
-    """What a conversion depends on, apart from the values of variables.
-
-    It keeps the layers alive, so that the identity of one of them cannot be used again.
-    """
-
-    layers: tuple[Any, ...]
-    settings: tuple[tuple[Any, ...], ...]
-
-    def same(self, other: _Fingerprint) -> bool:
-        """Say whether a conversion of one is a conversion of the other."""
-        ours, theirs = (tuple(map(id, print_.layers)) for print_ in (self, other))
-        return ours == theirs and self.settings == other.settings
-
-
-def _fingerprint(model: Any) -> _Fingerprint:
-    layers = all_layers(model)
-    return _Fingerprint(layers, tuple(layer_settings(layer) for layer in layers))
-
-
-@final
 class _Cache:
     """Converted Keras models.  Entries vanish with their models, and when the layers change."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._entries: WeakKeyDictionary[Any, tuple[_Fingerprint, Verifier]] = WeakKeyDictionary()
+        self._entries: WeakKeyDictionary[Any, tuple[Fingerprint, Verifier]] = WeakKeyDictionary()
 
     def verifier(self, model: Any) -> Verifier:
         if not isinstance(model, keras.Model):
             return convert(model)  # raises the error that says what was received
-        now = _fingerprint(model)
+        now = Fingerprint.of(model)
         with self._lock:
             known = self._entries.get(model)
             if known is None or not known[0].same(now):
@@ -195,7 +172,8 @@ def verifier_of(model: Any) -> Verifier:
     Raises
     ------
     ValueError
-        If the DecomonModel bounds something else than the outputs of its model.
+        If the DecomonModel bounds something else than the outputs of its model, or the layers
+        of the model have changed since it was cloned.
     """
     if isinstance(model, DecomonModel):
         if model.back_bounds is not None:
@@ -205,6 +183,7 @@ def verifier_of(model: Any) -> Verifier:
                 "verified(domain), or clone it again without back_bounds. "
                 f"Received: {model!r} with back_bounds"
             )
+        model.check_unchanged()
         return model.verifier
     return _CACHE.verifier(model)
 

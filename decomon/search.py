@@ -20,6 +20,7 @@ _CORNERS = 32
 _TARGETS = 3
 _RANDOM_STARTS = 2
 STEPS = 20
+_LOOKS = 6
 
 
 @final
@@ -121,6 +122,31 @@ def margins_at(
         place = f"a point of the box of sample {first + sample}"
         raise explain(verifier, BoxDomain(point, point), place, float(values[sample, count]))
     return values
+
+
+def rounding_seen(
+    verifier: Verifier, regions: Regions, margins: Margins, points: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Measure how far the arithmetic of a float32 network is off, ``(batch,)``.
+
+    Bounds hold for exact arithmetic.  The largest difference between margins in float32 and in
+    float64, at some points of each set, says on which scale the model itself rounds.
+
+    Parameters
+    ----------
+    points : ``(batch, *input shape)``: points to look at, besides the middle and random ones
+    """
+    if verifier.graph.dtype == "float64":
+        return np.zeros(len(regions))
+    single = verifier.single
+    domain = regions.nearest(single)
+    seen = as_tensor(regions.seen(points), single.dtype)[:, None]
+    sample = single.geometry(domain).sample(domain, _LOOKS, 0)
+    looks = regions.reachable(tf.concat([seen, domain.center()[:, None], sample], axis=1))
+    precise = verifier.single.precise
+    exact = _logits(precise, tf.cast(looks, precise.dtype)).numpy()
+    off = _logits(single, looks).numpy().astype(np.float64) - exact
+    return np.abs(np.einsum("bpc,bkc->bkp", margins.rows, off)).max(axis=(1, 2))
 
 
 def _logits(verifier: Verifier, points: Tensor) -> Tensor:

@@ -94,6 +94,13 @@ class Verifier:
         """The same verifier in double precision, made when it is first needed."""
         return self._remade(self.steps, self.learning_rate, "float64")
 
+    @cached_property
+    def single(self) -> Verifier:
+        """The same verifier in single precision."""
+        if self.dtype.name == "float32":
+            return self
+        return self._remade(self.steps, self.learning_rate, "float32")
+
     def tuned(self, steps: int, learning_rate: float) -> Verifier:
         """Return the same verifier with optimised slopes; it is made once."""
         if (steps, learning_rate) == (self.steps, self.learning_rate):

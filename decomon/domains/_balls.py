@@ -48,8 +48,12 @@ def check_ball(x: Any, eps: Any, p: Any, clip: Any) -> Parameters:
     dtype = np.result_type(centers, radii, low, high)
     centers, radii = centers.astype(dtype), radii.astype(dtype)
     with np.errstate(over="ignore", invalid="ignore"):
-        lower = np.maximum(low.astype(dtype), 0 - _add_up(-centers, radii))
-        upper = np.minimum(high.astype(dtype), _add_up(centers, radii))
+        if norm == np.inf:
+            # Rounding is monotone, so no number of this type in the ball lies outside.
+            left, right = centers - radii, centers + radii
+        else:
+            left, right = 0 - _add_up(-centers, radii), _add_up(centers, radii)
+        lower, upper = np.maximum(low.astype(dtype), left), np.minimum(high.astype(dtype), right)
     check_finite("x - eps", lower)
     check_finite("x + eps", upper)
     return norm, centers, radii, lower, upper
@@ -66,6 +70,8 @@ def tensor_ball(x: Any, eps: Any, p: Any, clip: Any) -> Parameters:
     eps = eps + tf.zeros_like(x)
     unit, tiny = units(x)
     reach = tf.where(eps > 0, eps * (1 + 4 * unit) + 4 * unit * tf.abs(x) + tiny, 0)
+    if norm == np.inf:
+        reach = eps
     return norm, x, eps, tf.maximum(low, x - reach), tf.minimum(high, x + reach)
 
 

@@ -16,7 +16,7 @@ from decomon.bounds import AffineBound, Interval
 from decomon.domains._balls import Parameters, check_ball, grow, tensor_ball
 from decomon.domains._base import Domain
 from decomon.domains._budget import loose
-from decomon.domains._checks import check_points
+from decomon.domains._checks import check_finite, check_points
 from decomon.domains._flat_ball import FlatBall, power
 from decomon.domains.box import BoxDomain
 from decomon.rounding import units
@@ -44,14 +44,14 @@ class BallDomain(Domain):
     Raises
     ------
     ValueError
-        If the parameters are of other shapes, not finite, or describe no set.  Tensors are not
-        checked.
+        If the parameters are of other shapes, not finite, or describe no set.  Only symbolic
+        tensors are not checked.
 
     Notes
     -----
     When it is made, a domain brings its parameters to one form: ``eps`` and ``clip`` of the
     shape of ``x``, and ``clip`` as the tight hull, ``[x - eps, x + eps]`` cut by the given box and
-    rounded outward.  After :meth:`split`, ``x`` may lie outside of ``clip``.
+    rounded outward (for ``p = inf``, where it is the set itself, to the nearest numbers).  After :meth:`split`, ``x`` may lie outside of ``clip``.
     """
 
     x: Any
@@ -61,8 +61,12 @@ class BallDomain(Domain):
 
     def __post_init__(self) -> None:
         given = (self.x, self.eps, self.p, self.clip)
-        symbolic = any(map(tf.is_tensor, tf.nest.flatten((self.x, self.eps, self.clip))))
-        self._fill(tensor_ball(*given) if symbolic else check_ball(*given))
+        tensors = [v for v in tf.nest.flatten((self.x, self.eps, self.clip)) if tf.is_tensor(v)]
+        if any(map(tf.is_symbolic_tensor, tensors)):
+            self._fill(tensor_ball(*given))
+            return
+        checked = check_ball(*given)
+        self._fill(tensor_ball(*given) if tensors else checked)
 
     def _fill(self, parameters: Parameters) -> None:
         p, x, eps, low, high = parameters
@@ -93,6 +97,13 @@ class BallDomain(Domain):
         shape = (len(self), *input_shape)
         x = check_points("x", self.x, input_shape)
         eps, low, high = (np.reshape(values, shape) for values in (self.eps, *self.clip))
+        for name, values in (("eps", eps), ("low", low), ("high", high)):
+            check_finite(name, values)
+        if (eps < 0).any() or (low > high).any():
+            raise ValueError(
+                "A ball needs eps of at least 0 and low <= high everywhere. "
+                f"Received: eps down to {eps.min()}, high - low down to {(high - low).min()}"
+            )
         same = self.rebuild(x, eps, low, high)
         return same._hull if self.p == np.inf else same
 

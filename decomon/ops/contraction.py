@@ -96,6 +96,7 @@ def _largest_average(low: Tensor, high: Tensor, values: Tensor) -> Tensor:
     order = tf.argsort(values, axis=-1, direction="DESCENDING")
     ordered = tf.gather(values, order, axis=-1, batch_dims=len(values.shape) - 1)
     shape = tf.broadcast_dynamic_shape(tf.shape(low), tf.shape(order))
+    known = tf.broadcast_static_shape(low.shape, order.shape)
     order = tf.broadcast_to(order, shape)
     low, high = (_take(tf.broadcast_to(side, shape), order) for side in (low, high))
     left = tf.nn.relu(1 - tf.reduce_sum(low, axis=-1, keepdims=True))
@@ -103,6 +104,8 @@ def _largest_average(low: Tensor, high: Tensor, values: Tensor) -> Tensor:
     before = tf.cumsum(room, axis=-1, exclusive=True)
     filled = tf.clip_by_value(left - before, 0.0, room)
     average = tf.reduce_sum((low + filled) * ordered, axis=-1)
+    # What is known of the shape is lost where an axis of 1 is stretched.
+    average.set_shape(known[:-1])
     return average + 4 * (n + 4) * unit * tf.reduce_max(tf.abs(values), axis=-1) + tiny
 
 

@@ -335,6 +335,22 @@ def test_outer_contains_all_rounded_points(p: int, kind: str) -> None:
 
 
 @pytest.mark.parametrize("p", NORMS)
+@pytest.mark.parametrize("spacings", [0.3, 1.0, 3.0, 30.0])
+def test_outer_contains_points_that_rounding_moves_out(p: int, spacings: float) -> None:
+    """Radii of a few float32 numbers, around centres that are none."""
+    rng = rng_of(4)
+    x = rng.uniform(0.5, 1, size=(40, 3))
+    eps = spacings * 2.0**-24 * rng.uniform(1, 2, size=x.shape)
+    ball = BallDomain(x, eps, p)
+    signs = rng.choice([-1.0, 1.0], size=(40, 60, 3)) * rng.integers(0, 2, size=(40, 60, 3))
+    axes = np.repeat(np.concatenate([np.eye(3), -np.eye(3)])[None], 40, axis=0)
+    rows = tf.constant(np.concatenate([signs, axes], axis=1))
+    points = ball.as_tensors(tf.float64).maximizer(rows).numpy()
+    outer = ball.outer(np.float32)
+    assert outer.contains(tf.constant(points.astype(np.float32))).numpy().all()
+
+
+@pytest.mark.parametrize("p", NORMS)
 def test_outer_is_hardly_larger(p: int) -> None:
     x = rng_of(0).uniform(size=(2, 784))
     eps = np.full((1, 784), 0.5)

@@ -15,6 +15,7 @@ from tests.decomon.helpers import (
     METHODS,
     Array,
     ascend,
+    dense_net,
     keras,
     layers,
     randomise,
@@ -248,3 +249,60 @@ def test_a_single_curve_has_its_exact_image(name: str, interval: tuple[float, fl
         room = 1e-5 * max(1.0, abs(most), abs(least))
         assert (np.abs(upper - most) <= room).all()
         assert (np.abs(lower - least) <= room).all()
+
+
+@pytest.mark.parametrize("p", [1, 2, np.inf])
+@pytest.mark.parametrize(
+    ("eps", "clip"),
+    [(np.nan, None), (-0.1, None), (np.inf, None), (0.1, (2.0, 3.0)), (0.1, (1, 0))],
+)
+def test_balls_made_of_tensors_are_checked_too(p: float, eps: float, clip: Any) -> None:
+    """NaN was taken for a radius of zero."""
+    model = dense_net([3, 4, 2])
+    x = tf.constant(np.full((2, 3), 0.5, np.float32))
+    with pytest.raises(ValueError, match="Received"):
+        decomon.get_adv(model, decomon.BallDomain(x, tf.constant(eps), p, clip), 0)
+
+
+def test_attention_with_one_head() -> None:
+    """The static size of an axis of length 1 was lost."""
+    x = keras.Input((3, 4))
+    model = keras.Model(x, keras.layers.MultiHeadAttention(1, 2)(x, x))
+    low, high = np.zeros((2, 3, 4), np.float32), np.full((2, 3, 4), 0.1, np.float32)
+    upper, lower = decomon.get_range_box(model, low, high)
+    value = np.asarray(model((low + high) / 2))
+    assert (lower <= value).all()
+    assert (value <= upper).all()
+
+
+def test_a_cloned_model_whose_layers_change() -> None:
+    """It went on to bound the network that it was cloned from."""
+    model = dense_net([3, 4, 2])
+    verified = decomon.clone(model)
+    x = np.zeros((1, 3), np.float32)
+    box = decomon.BoxDomain(x, x)
+    verified(box)
+    model.layers[0].activation = keras.activations.tanh
+    for ask in (verified, verified.intermediate_bounds, lambda d: decomon.get_adv(verified, d, 0)):
+        with pytest.raises(ValueError, match="Clone it again"):
+            ask(box)
+
+
+def test_a_network_whose_own_rounding_decides() -> None:
+    """Large values that cancel: robust in exact arithmetic, but not in that of the model."""
+    rng = rng_of(0)
+    model = keras.Sequential([keras.Input((3,)), *(layers.Dense(n) for n in (8, 8, 2))])
+    kernels = [1e2 * rng.normal(size=shape) for shape in ((3, 8), (8, 8))]
+    null = np.linalg.svd(kernels[0] @ kernels[1])[2][3]
+    last = np.stack([np.zeros(8), null], axis=1)
+    x = rng.uniform(size=(1, 3))
+    points = x + rng.uniform(-0.1, 0.1, size=(4000, 3))
+    broken = 0
+    for bias in np.linspace(0, 0.02, 20):
+        zeros = [np.zeros(8), np.zeros(8)]
+        model.set_weights([kernels[0], zeros[0], kernels[1], zeros[1], last, np.array([bias, 0.0])])
+        broken += (np.asarray(model(points)).argmax(axis=1) != 0).any()
+        if (np.asarray(model(points)).argmax(axis=1) != 0).any():
+            found = decomon.certify(model, x, [0], 0.1, clip=None)
+            assert found.verdicts[0] != decomon.Verdict.ROBUST, bias
+    assert broken > 2
