@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 from decomon._backend import keras, tf
 
 
+# What Keras notes when weights are loaded; it says nothing about what a layer computes.
+_NOTES = frozenset({"is_awq_calibrated", "is_gptq_calibrated"})
+
+
 def all_layers(model: Any) -> tuple[Any, ...]:
     """Return the layers and operations of a model and everything inside them.
 
@@ -41,7 +45,7 @@ def layer_settings(layer: Any) -> tuple[tuple[str, Any], ...]:
     settings = [
         (name, _frozen(value))
         for name, value in cast("dict[str, Any]", vars(layer)).items()
-        if not name.startswith("_")
+        if not name.startswith("_") and name not in _NOTES
     ]
     precision = layer.compute_dtype if isinstance(layer, keras.layers.Layer) else ""
     return (*((name, value) for name, value in settings if value != ()), ("", precision))

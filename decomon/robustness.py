@@ -58,9 +58,9 @@ def get_adv(
 ) -> Array:
     """Bound from above the largest margin ``f_j - f_i`` over each input set.
 
-    Negative proves that, anywhere in the set, no target label j can win over a source label i.  The
-    proof is one in exact arithmetic; :func:`~decomon.certify` also looks at how far the model itself
-    rounds.
+    Negative proves that, anywhere in the set, no target label j can win over a source label i.
+    That is a proof in exact arithmetic; :func:`~decomon.certify` also looks at how far the model
+    itself rounds.
 
     Parameters
     ----------

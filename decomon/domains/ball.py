@@ -51,7 +51,8 @@ class BallDomain(Domain):
     -----
     When it is made, a domain brings its parameters to one form: ``eps`` and ``clip`` of the
     shape of ``x``, and ``clip`` as the tight hull, ``[x - eps, x + eps]`` cut by the given box and
-    rounded outward (for ``p = inf``, where it is the set itself, to the nearest numbers).  After :meth:`split`, ``x`` may lie outside of ``clip``.
+    rounded outward (for ``p = inf``, where it is the set itself, to the nearest numbers).  After
+    :meth:`split`, ``x`` may lie outside of ``clip``.
     """
 
     x: Any

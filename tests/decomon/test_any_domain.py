@@ -135,6 +135,7 @@ def test_sets_that_are_nearly_points(kind: str, eps: float) -> None:
     np.testing.assert_allclose(lower, real, atol=CLOSE)
 
 
+@pytest.mark.slow  # test_matrix asks for more, of smaller networks
 def test_methods_serve_every_kind() -> None:
     """A model is made once; the kind that it was announced for makes no difference."""
     model, x = network(), samples()

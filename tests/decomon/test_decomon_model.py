@@ -781,3 +781,14 @@ def test_every_method_says_what_it_is_for() -> None:
     assert decomon.clone.__doc__ is not None
     for name in METHODS:
         assert f"``{name}``" in decomon.clone.__doc__
+
+
+def test_weights_may_be_loaded_after_cloning(tmp_path: Path) -> None:
+    model = dense_net([4, 5, 3])
+    verified = decomon.clone(model)
+    other = dense_net([4, 5, 3], seed=1)
+    path = tmp_path / "other.weights.h5"
+    other.save_weights(path)
+    model.load_weights(path)
+    box = decomon.BoxDomain(*boxes(model, 3, 0.2))
+    np.testing.assert_array_equal(verified(box).upper, decomon.clone(other)(box).upper)

@@ -147,10 +147,7 @@ def check(model: Any, verified: decomon.DecomonModel) -> Array:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in {*QUICK, "simple", "two-layers"} else pytest.param(name, marks=SLOW)
-        for name in NETWORKS
-    ],
+    [name if name in {*QUICK, "simple"} else pytest.param(name, marks=SLOW) for name in NETWORKS],
 )
 def test_intervals_are_never_beaten(name: str) -> None:
     check(build(name), decomon.clone(build(name), "forward-ibp"))
