@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from decomon._backend import keras, tf
 
-
 # What Keras notes when weights are loaded; it says nothing about what a layer computes.
 _NOTES = frozenset({"is_awq_calibrated", "is_gptq_calibrated"})
 
