@@ -31,7 +31,7 @@ def check_bounds(
     if wrong.size:
         sample = int(wrong[0][0])
         one = domain[sample : sample + 1]
-        place = f"the box of sample {first + sample}"
+        place = f"the input set of sample {first + sample}"
         raise explain(verifier, one, place, float(values[tuple(wrong[0])]))
     return values
 
@@ -74,7 +74,7 @@ def _left(
     )
     function = op.name if isinstance(op, Smooth) else type(op).__name__
     method = verifier.method.name
-    ways = ["smaller boxes", "more pieces (n_sub_boxes)"]
+    ways = ["smaller input sets", "more pieces (n_sub_boxes)"]
     if method != _TIGHTEST:
         ways.append(f"a tighter method (method={_TIGHTEST!r})")
     return DomainError(

@@ -123,7 +123,7 @@ def _check_leaves(leaves: Leaves, verifier: Verifier, domain: Domain, first: int
         count = leaves.upper.shape[1]
         part = "" if count == 1 else f"one of the {count} pieces of "
         value = float(leaves.upper[tuple(wrong[0])])
-        raise explain(verifier, piece, f"{part}the box of sample {first + sample}", value)
+        raise explain(verifier, piece, f"{part}the input set of sample {first + sample}", value)
 
 
 def worst_of(upper: Array, worst: Worst) -> Array:

@@ -119,7 +119,7 @@ def margins_at(
     if wrong.size:
         sample, count = (int(i) for i in wrong[0])
         point = points[sample : sample + 1, count]
-        place = f"a point of the box of sample {first + sample}"
+        place = f"a point of the input set of sample {first + sample}"
         raise explain(verifier, BoxDomain(point, point), place, float(values[sample, count]))
     return values
 

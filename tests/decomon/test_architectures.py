@@ -16,7 +16,9 @@ from tests.decomon.architectures import ARCHITECTURES, build
 from tests.decomon.helpers import Array, ascend, keras, rng_of, sample, tf
 
 SMALL = [(name, method, False) for name in ARCHITECTURES for method in ("forward-ibp", "crown")]
-SLOW = [(name, method, True) for name, method, _ in SMALL]
+LONG = ("recurrent", "crown", False)  # unrolled for many steps; other tests ask for few
+SLOW = [LONG, *((name, method, True) for name, method, _ in SMALL)]
+SMALL.remove(LONG)
 CASES = [*SMALL, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]
 
 

@@ -73,7 +73,7 @@ def test_outside_the_error_says_where_and_why(
         text = str(caught.value)
         assert needs in text
         assert f"[{end - 0.25:g}, {end + 1.5:g}]" in text
-        assert "the box of sample 2" in text
+        assert "the input set of sample 2" in text
         assert "position (1,)" in text
         assert f"Layer {model.layers[1].name!r}" in text or "Layer '" in text
         assert "n_sub_boxes" in text
@@ -88,7 +88,7 @@ def test_the_sample_is_counted_over_all_batches(batch_size: int) -> None:
     low, high = np.full((5, 3), 0.5), np.full((5, 3), 1.5)
     low[3, 0] = -1
     for ask in ask_all(model, low, high, batch_size=batch_size):
-        with pytest.raises(DomainError, match="the box of sample 3"):
+        with pytest.raises(DomainError, match="the input set of sample 3"):
             ask()
 
 
@@ -141,7 +141,7 @@ def test_a_piece_is_named() -> None:
     low, high = np.full((2, 3), -0.5), np.full((2, 3), 1.5)
     low[0] = 0.5
     for ask in ask_all(model, low, high, n_sub_boxes=4):
-        with pytest.raises(DomainError, match="one of the 4 pieces of the box of sample 1"):
+        with pytest.raises(DomainError, match="one of the 4 pieces of the input set of sample 1"):
             ask()
 
 
@@ -184,4 +184,4 @@ def test_overflow_names_the_layer() -> None:
         with pytest.raises(NonFiniteBoundError, match="overflowed in layer 'huge'") as caught:
             ask()
         assert not isinstance(caught.value, DomainError)
-        assert "the box of sample 0" in str(caught.value)
+        assert "the input set of sample 0" in str(caught.value)

@@ -428,7 +428,7 @@ FORMS: dict[str, Callable[[list[Any]], Any]] = {
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
-@norms
+@pytest.mark.parametrize("p", [2, pytest.param(1, marks=pytest.mark.slow), np.inf])
 def test_several_inputs(form: Callable[[list[Any]], Any], p: float) -> None:
     """The norm is that of all inputs together; points come in the form of the samples."""
     model = pair()

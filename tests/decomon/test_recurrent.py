@@ -174,9 +174,8 @@ def test_no_point_beats_a_bound(name: str, method: str) -> None:
         assert (width <= plain + _ROUNDING).all()
 
 
-@pytest.mark.parametrize(
-    "name", ["simple", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lstm", "gru"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["simple", "lstm", "gru"])
 def test_tuned_relaxations_are_sound_and_no_looser(name: str) -> None:
     model = build(name)
     tuned = check(model, decomon.clone(model, finetune=True, finetune_steps=4))
