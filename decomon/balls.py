@@ -70,13 +70,12 @@ def radii_of(name: str, eps: Any, batch: int, ports: Sequence[Port]) -> list[Arr
         If they are negative, not finite or of no usable shape.
     """
     if given_each(eps, ports):
-        given = entries(name, eps, ports)
+        given = list(entries(name, eps, ports).items())
     else:
-        given = dict.fromkeys([name], eps) if len(ports) == 1 else {}
-        given = given or {f"{name}#{i}": eps for i in range(len(ports))}
+        given = [(name, eps)] * len(ports)
     return [
-        _radius(called.split("#")[0], value, batch, port.shape)
-        for (called, value), port in zip(given.items(), ports, strict=True)
+        _radius(called, value, batch, port.shape)
+        for (called, value), port in zip(given, ports, strict=True)
     ]
 
 

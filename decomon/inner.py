@@ -8,7 +8,7 @@ from typing import Any, final
 from decomon._backend import Tensor, tf
 from decomon.bounds import Interval
 from decomon.domains import Domain
-from decomon.engine import compiled
+from decomon.geometry import compiled
 from decomon.known import KnownInterval
 from decomon.methods import IntervalRule, State
 from decomon.verifier import Verifier

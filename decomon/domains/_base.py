@@ -105,9 +105,12 @@ class Domain(abc.ABC):
     def outer(self, *dtypes: Any) -> Domain:
         """Return sets of tensors that contain every point after rounding to each type in turn."""
 
-    @abc.abstractmethod
     def nearest(self, *dtypes: Any) -> Domain:
         """Return sets of tensors with parameters rounded to each type in turn."""
+        arrays = [np.asarray(values) for values in self.tensors()]
+        for dtype in dtypes:
+            arrays = [values.astype(dtype) for values in arrays]
+        return self.rebuild(*map(tf.constant, arrays))
 
     @abc.abstractmethod
     def inside(self, points: NDArray[np.floating]) -> NDArray[np.floating]:

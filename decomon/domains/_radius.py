@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decomon._backend import Tensor, tf
+from decomon.domains._base import Domain
 from decomon.domains._checks import as_floats, check_finite
 from decomon.domains._combinations import Combinations
 from decomon.rounding import round_up
@@ -49,6 +50,18 @@ def jitter(points: Tensor, radius: Tensor, seed: Any) -> Tensor:
     shape = tf.concat([[1], tf.shape(points)[1:]], axis=0)
     ratio = tf.random.stateless_uniform(shape, seed, -1, 1, dtype=points.dtype)
     return points + ratio * radius[:, None]
+
+
+def kept_or_projected(
+    domain: Domain, target: Domain, points: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Return points ``(batch, *shape)`` of a set as they are, others projected on ``target``."""
+    moved = tf.constant(points[:, None])
+    keep = domain.contains(moved)
+    if tf.reduce_all(keep):
+        return moved.numpy()[:, 0]
+    keep = tf.reshape(keep, [-1, 1, *[1] * (points.ndim - 1)])
+    return tf.where(keep, moved, target.project(moved)).numpy()[:, 0]
 
 
 def accepted(combinations: Combinations, points: Tensor, tolerance: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from decomon.domains._combinations import Combinations, check_rows
 from decomon.domains._radius import (
     accepted,
     jitter,
+    kept_or_projected,
     move_within,
     rounded_radius,
     shape_radius,
@@ -219,22 +220,11 @@ class AffineDomain(Domain):
         grown = rounded_radius(radius, tuple(peaks), tuple(moves), dtypes).astype(x.dtype)
         return AffineDomain(*(tf.constant(values) for values in (x, directions, low, high, grown)))
 
-    def nearest(self, *dtypes: Any) -> AffineDomain:
-        tensors = [np.asarray(values) for values in self.tensors()]
-        for dtype in dtypes:
-            tensors = [values.astype(dtype) for values in tensors]
-        return AffineDomain(*(tf.constant(values) for values in tensors))
-
     def inside(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return points that the set contains as they are, and project the others."""
-        moved = tf.constant(points.astype(self.x.dtype)[:, None])
-        keep = self.contains(moved)
-        if tf.reduce_all(keep):
-            return moved.numpy()[:, 0]
-        keep = tf.reshape(keep, [-1, 1, *[1] * (points.ndim - 1)])
         # Points at the edge of the radius might not be recognised.
         bare = replace(self, radius=tf.zeros_like(self.radius))
-        return tf.where(keep, moved, bare.project(moved)).numpy()[:, 0]
+        return kept_or_projected(self, bare, points.astype(self.x.dtype))
 
     def _slopes(self, weights: Tensor) -> Tensor:
         """Return ``w . v_i`` for flat rows, shape ``(batch, spec, k)``."""

@@ -272,13 +272,8 @@ class BallDomain(Domain):
             arrays, given = grow(self.p, arrays, given, dtype), dtype
         return self.rebuild(*map(tf.constant, arrays))
 
-    def nearest(self, *dtypes: Any) -> BallDomain | BoxDomain:
-        if self.p == np.inf:
-            return self._hull.nearest(*dtypes)
-        arrays = [np.asarray(values) for values in self.tensors()]
-        for dtype in dtypes:
-            arrays = [values.astype(dtype) for values in arrays]
-        return self.rebuild(*map(tf.constant, arrays))
+    def nearest(self, *dtypes: Any) -> Domain:
+        return self._hull.nearest(*dtypes) if self.p == np.inf else super().nearest(*dtypes)
 
     def inside(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """Pull points in, by the smallest power of two times the unit roundoff that is enough."""

@@ -122,12 +122,6 @@ class BoxDomain(Domain):
             lower, upper = round_down(lower, dtype), round_up(upper, dtype)
         return BoxDomain(tf.constant(lower), tf.constant(upper))
 
-    def nearest(self, *dtypes: Any) -> BoxDomain:
-        lower, upper = np.asarray(self.x_min), np.asarray(self.x_max)
-        for dtype in dtypes:
-            lower, upper = lower.astype(dtype), upper.astype(dtype)
-        return BoxDomain(tf.constant(lower), tf.constant(upper))
-
     def inside(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         return np.clip(points.astype(self.x_min.dtype), self.x_min, self.x_max)
 

@@ -17,6 +17,7 @@ from decomon.domains._combinations import Combinations, check_rows
 from decomon.domains._radius import (
     accepted,
     jitter,
+    kept_or_projected,
     move_within,
     rounded_radius,
     shape_radius,
@@ -218,22 +219,11 @@ class VertexDomain(Domain):
         grown = rounded_radius(radius, tuple(peaks), tuple(moves), dtypes)
         return VertexDomain(tf.constant(vertices), tf.constant(grown.astype(vertices.dtype)))
 
-    def nearest(self, *dtypes: Any) -> VertexDomain:
-        vertices, radius = np.asarray(self.vertices), np.asarray(self.radius)
-        for dtype in dtypes:
-            vertices, radius = vertices.astype(dtype), radius.astype(dtype)
-        return VertexDomain(tf.constant(vertices), tf.constant(radius))
-
     def inside(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return points that the set contains as they are, and project the others."""
-        moved = tf.constant(points.astype(self.vertices.dtype)[:, None])
-        keep = self.contains(moved)
-        if tf.reduce_all(keep):
-            return moved.numpy()[:, 0]
-        keep = tf.reshape(keep, [-1, 1, *[1] * (points.ndim - 1)])
         # Points at the edge of the radius might not be recognised.
         bare = replace(self, radius=tf.zeros_like(self.radius))
-        return tf.where(keep, moved, bare.project(moved)).numpy()[:, 0]
+        return kept_or_projected(self, bare, points.astype(self.vertices.dtype))
 
     def _heights(self, weights: Tensor) -> Tensor:
         """Return the value of each row at each vertex, ``(batch, spec, m)``."""
