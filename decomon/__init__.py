@@ -7,6 +7,7 @@ label can change anywhere in the set.
 from decomon import domains, errors, methods, models, ops
 from decomon.attacks import Attacked, attack, attack_box, attack_noise
 from decomon.certify import Certificate, Verdict, certify
+from decomon.dataset import ChunkFailure, DatasetCertificate, certify_dataset
 from decomon.domains import (
     AffineDomain,
     BallDomain,
@@ -53,6 +54,8 @@ __all__ = [
     "BallDomain",
     "BoxDomain",
     "Certificate",
+    "ChunkFailure",
+    "DatasetCertificate",
     "DecomonModel",
     "Domain",
     "DomainError",
@@ -69,6 +72,7 @@ __all__ = [
     "attack_noise",
     "brightness",
     "certify",
+    "certify_dataset",
     "check_adv",
     "check_adv_box",
     "check_adv_noise",

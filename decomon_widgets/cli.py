@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from decomon_widgets._commands import UsageError, certify, lab, version
+from decomon_widgets._commands import IncompleteError, UsageError, certify, lab, version
 
+INCOMPLETE_STATUS: Final = 1
 USAGE_STATUS: Final = 2
 INTERRUPTED_STATUS: Final = 130
 
@@ -126,6 +127,9 @@ def _add_certify(commands: argparse._SubParsersAction[_Parser]) -> None:
         description="For each sample: does the model keep its class for every input that "
         "differs by at most epsilon? Prints a verdict per sample and a summary. Without a model "
         "and data, an embedded network and embedded images of MNIST are used.",
+        epilog="Exit status: 0 when all samples have a verdict, whatever it is; 1 when some could "
+        "not be computed (their indices are on standard error; the others are reported); 2 for "
+        "unusable arguments; 130 when it was interrupted (what was done is reported).",
     )
     parser.add_argument(
         "--model",
@@ -191,7 +195,22 @@ def _add_certify(commands: argparse._SubParsersAction[_Parser]) -> None:
         "--batch-size",
         type=positive,
         metavar="N",
-        help="samples computed at once (default: few while they are slow, many when they are fast)",
+        help="samples computed at once, and handed to a worker at once (default: few while they "
+        "are slow, many when they are fast)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="number of processes that compute, each with its share of the processors (default: 1)",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        metavar="FILE",
+        help="write results to FILE.csv or FILE.parquet while they are computed; if it exists, "
+        "go on with it: samples in it are not computed again",
     )
     parser.add_argument(
         "--format",
@@ -213,8 +232,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 when the command did its work, whatever the verdicts are; 2 for unusable
-        arguments, with one line on standard error; 130 when it was interrupted.
+        Exit status: 0 when the command did its work, whatever the verdicts are; 1 when some
+        samples could not be computed; 2 for unusable arguments; 130 when it was interrupted.  All
+        but 0 come with one line on standard error.
     """
     parsed = build_parser().parse_args(arguments)
     try:
@@ -222,6 +242,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"decomon {parsed.command}: error: {error}", file=sys.stderr)
         return USAGE_STATUS
+    except IncompleteError as error:
+        print(f"decomon {parsed.command}: {error}", file=sys.stderr)
+        return INCOMPLETE_STATUS
     except KeyboardInterrupt:
         print(f"decomon {parsed.command}: interrupted", file=sys.stderr)
         return INTERRUPTED_STATUS

@@ -10,6 +10,10 @@ class UsageError(Exception):
         super().__init__(" ".join(message.split()))
 
 
+class IncompleteError(Exception):
+    """Some samples could not be computed; the message is one line that says which and why."""
+
+
 def version() -> str:
     """Version of the installed package."""
     try:

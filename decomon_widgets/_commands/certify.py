@@ -9,19 +9,22 @@ import time
 import warnings
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from decomon_widgets import datasets
-from decomon_widgets._commands import UsageError, report
+from decomon_widgets._commands import IncompleteError, UsageError, pool, report
 from decomon_widgets._commands.progress import Progress
 from decomon_widgets.quiet import load_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
+    from decomon.certify import Certificate
+    from decomon.dataset import DatasetCertificate
     from decomon.models import DecomonModel
 
 # Batches grow while they take less than so many seconds: large ones are efficient, but the user
@@ -35,6 +38,7 @@ _KEYS: Final = (("x_test", "y_test"), ("x", "y"))
 def run(arguments: argparse.Namespace) -> int:
     """Certify the samples and print the report on standard output."""
     # What is quick to check comes first: loading TensorFlow takes seconds.
+    pool.check_results(arguments.results)
     model_path = _model_path(arguments.model)
     x, y = _read_data(arguments.data)
     if arguments.clip is not None and not arguments.clip[0] < arguments.clip[1]:
@@ -62,17 +66,57 @@ def run(arguments: argparse.Namespace) -> int:
     report.write(result, arguments.format)
     if result.interrupted:
         raise KeyboardInterrupt
+    if result.failed:
+        raise IncompleteError(_failure_line(result, arguments.results))
     return 0
 
 
 def _certify(
     verifier: DecomonModel, x: np.ndarray, labels: np.ndarray, arguments: argparse.Namespace
 ) -> report.Report:
-    from decomon.certify import Certificate
+    start = time.monotonic()
+    if arguments.workers > 1 or arguments.results is not None:
+        certificate, interrupted = pool.certify(
+            verifier,
+            x,
+            labels,
+            arguments.epsilon,
+            workers=arguments.workers,
+            results=arguments.results,
+            batch_size=arguments.batch_size,
+            p=float(arguments.norm),
+            clip=arguments.clip,
+            n_sub_boxes=arguments.n_sub_boxes,
+        )
+        certificates: tuple[Certificate | DatasetCertificate, ...] = (certificate,)
+    else:
+        certificates, interrupted = _certify_in_batches(verifier, x, labels, arguments)
+    return report.Report(
+        certificates=certificates,
+        labels=labels[: sum(len(certificate.verdicts) for certificate in certificates)],
+        seconds=time.monotonic() - start,
+        interrupted=interrupted,
+        failed=_failed(certificates),
+        model=str(arguments.model),
+        data="embedded" if arguments.data is None else str(arguments.data),
+        method=verifier.method,
+        finetune=verifier.finetune,
+        n_sub_boxes=arguments.n_sub_boxes,
+        epsilon=arguments.epsilon,
+        norm=arguments.norm,
+        clip=None if arguments.clip is None else tuple(arguments.clip),
+        dtype=verifier.verifier.dtype.name,
+        final_activation_removed=verifier.stripped or None,
+    )
+
+
+def _certify_in_batches(
+    verifier: DecomonModel, x: np.ndarray, labels: np.ndarray, arguments: argparse.Namespace
+) -> tuple[tuple[Certificate, ...], bool]:
+    """Certify in this process; say also whether the user stopped it."""
     from decomon.certify import certify as decide
     from decomon.errors import NonFiniteBoundError
 
-    start = time.monotonic()
     certificates: list[Certificate] = []
     interrupted = False
     with Progress(len(x)) as progress:
@@ -99,22 +143,31 @@ def _certify(
             interrupted = True
         except (ValueError, NonFiniteBoundError) as error:
             raise UsageError(str(error)) from error
-    return report.Report(
-        certificates=tuple(certificates),
-        labels=labels[: sum(len(certificate.verdicts) for certificate in certificates)],
-        seconds=time.monotonic() - start,
-        interrupted=interrupted,
-        model=str(arguments.model),
-        data="embedded" if arguments.data is None else str(arguments.data),
-        method=verifier.method,
-        finetune=verifier.finetune,
-        n_sub_boxes=arguments.n_sub_boxes,
-        epsilon=arguments.epsilon,
-        norm=arguments.norm,
-        clip=None if arguments.clip is None else tuple(arguments.clip),
-        dtype=verifier.verifier.dtype.name,
-        final_activation_removed=verifier.stripped or None,
+    return tuple(certificates), interrupted
+
+
+def _failed(certificates: Sequence[Certificate | DatasetCertificate]) -> str:
+    """The samples whose computation failed, and why."""
+    from decomon.dataset import DatasetCertificate
+    from decomon.dataset.certificate import summary_of
+
+    return summary_of(
+        [
+            failure
+            for certificate in certificates
+            if isinstance(certificate, DatasetCertificate)
+            for failure in certificate.failures
+        ]
     )
+
+
+def _failure_line(result: report.Report, results: Path | None) -> str:
+    again = (
+        "give the same command again"
+        if results
+        else "with --results FILE, the same command computes just those when it is given again"
+    )
+    return f"no verdict for {result.failed}. When the reason is removed, {again}"
 
 
 def _model_path(name: str) -> Path:

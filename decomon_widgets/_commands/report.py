@@ -15,15 +15,23 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from decomon_widgets._commands import version
-from decomon_widgets.verdicts import MISCLASSIFIED, NON_ROBUST, ROBUST, UNKNOWN, VERDICTS
+from decomon_widgets.verdicts import (
+    MISCLASSIFIED,
+    NON_ROBUST,
+    PENDING,
+    ROBUST,
+    UNKNOWN,
+    VERDICTS,
+)
 
 if TYPE_CHECKING:
     from decomon.certify import Certificate
+    from decomon.dataset import DatasetCertificate
 
 Format = Literal["table", "json", "csv"]
 
-# The verdicts that certification gives, in the order of the summary.
-_VERDICTS: Final = (ROBUST, UNKNOWN, NON_ROBUST, MISCLASSIFIED)
+# The verdicts that certification gives, in the order of the summary; what failed stays pending.
+_VERDICTS: Final = (ROBUST, UNKNOWN, NON_ROBUST, MISCLASSIFIED, PENDING)
 _COLUMNS: Final = (
     "index",
     "label",
@@ -44,8 +52,10 @@ class Row:
     ----------
     index : int
         Its position in the data.
-    label, predicted : int
-        Its class by the data, and by the model.
+    label : int
+        Its class by the data.
+    predicted : int or None
+        Its class by the model; None if the computation failed.
     verdict : str
         Value of `decomon.certify.Verdict`.
     lower, upper : float or None
@@ -53,12 +63,12 @@ class Row:
     counterexample_class : int or None
         What the model says about the counterexample, if there is one.
     reason : str
-        Why the verdict is unknown.
+        Why the verdict is unknown, or why the computation failed.
     """
 
     index: int
     label: int
-    predicted: int
+    predicted: int | None
     verdict: str
     lower: float | None
     upper: float | None
@@ -72,22 +82,25 @@ class Report:
 
     Parameters
     ----------
-    certificates : tuple[Certificate, ...]
-        One for each batch.
+    certificates : tuple[Certificate | DatasetCertificate, ...]
+        One for each batch, or one for all samples.
     labels : np.ndarray
         Classes by the data, shape ``(n,)``.
     seconds : float
         Time for all batches, without loading.
     interrupted : bool
-        Whether the user stopped the run, so later samples are missing.
+        Whether the user stopped the run, so samples are missing.
+    failed : str
+        Which samples could not be computed, and why; empty if there are none.
     model, data, method, finetune, n_sub_boxes, epsilon, norm, clip, dtype, final_activation_removed
         Where the results come from.
     """
 
-    certificates: tuple[Certificate, ...]
+    certificates: tuple[Certificate | DatasetCertificate, ...]
     labels: np.ndarray
     seconds: float
     interrupted: bool
+    failed: str
     model: str
     data: str
     method: str
@@ -100,21 +113,24 @@ class Report:
     final_activation_removed: str | None
 
     def rows(self) -> Iterator[Row]:
-        """The samples in the order of the data."""
+        """The samples in the order of the data; those that were not tried are left out."""
         index = 0
         for certificate in self.certificates:
             for i, verdict in enumerate(certificate.verdicts):
-                found = verdict == NON_ROBUST
-                yield Row(
-                    index=index,
-                    label=int(self.labels[index]),
-                    predicted=int(certificate.predicted[i]),
-                    verdict=verdict.value,
-                    lower=_finite(certificate.lower[i]),
-                    upper=_finite(certificate.upper[i]),
-                    counterexample_class=int(certificate.predicted_points[i]) if found else None,
-                    reason=certificate.reasons[i],
-                )
+                found, tried = verdict == NON_ROBUST, verdict != PENDING
+                if tried or certificate.reasons[i]:
+                    yield Row(
+                        index=index,
+                        label=int(self.labels[index]),
+                        predicted=int(certificate.predicted[i]) if tried else None,
+                        verdict=verdict.value,
+                        lower=_finite(certificate.lower[i]),
+                        upper=_finite(certificate.upper[i]),
+                        counterexample_class=int(certificate.predicted_points[i])
+                        if found
+                        else None,
+                        reason=certificate.reasons[i],
+                    )
                 index += 1
 
     def counts(self) -> dict[str, int]:
@@ -124,12 +140,17 @@ class Report:
 
     def summary_line(self) -> str:
         """The result in one line for people."""
-        parts = [f"{count} {VERDICTS[verdict].plural}" for verdict, count in self.counts().items()]
+        counts = self.counts()
+        parts = [
+            f"{count} {VERDICTS[verdict].plural}"
+            for verdict, count in counts.items()
+            if count or verdict != PENDING
+        ]
         tuned = ", finetuned" if self.finetune else ""
         boxes = f", {self.n_sub_boxes} sub-boxes" if self.n_sub_boxes > 1 else ""
         norm = "" if self.norm == "inf" else f" in the {self.norm}-norm"
         return (
-            f"{len(self.labels)} samples: {', '.join(parts)}; {self.seconds:.1f} s "
+            f"{sum(counts.values())} samples: {', '.join(parts)}; {self.seconds:.1f} s "
             f"({self.method}{tuned}{boxes}, epsilon {self.epsilon:g}{norm})"
             + (" - interrupted" if self.interrupted else "")
         )
@@ -167,7 +188,7 @@ def _json(report: Report) -> str:
         "samples": [{name: getattr(row, name) for name in _COLUMNS} for row in report.rows()],
         "summary": {
             **report.counts(),
-            "total": len(report.labels),
+            "total": sum(report.counts().values()),
             "seconds": round(report.seconds, 3),
             "interrupted": report.interrupted,
         },
@@ -198,8 +219,8 @@ def _table(report: Report) -> str:
         if row.reason and not (row.lower or 0) <= 0 <= (row.upper or 0):
             details.append(row.reason)
         verdict = VERDICTS[row.verdict].plural
+        predicted = "?" if row.predicted is None else row.predicted
         lines.append(
-            f"{row.index:>6}  {row.label:>5}  {row.predicted:>9}  {verdict:<13}  "
-            + "; ".join(details)
+            f"{row.index:>6}  {row.label:>5}  {predicted:>9}  {verdict:<13}  " + "; ".join(details)
         )
     return "\n".join([*lines, "", report.summary_line()])

@@ -155,7 +155,9 @@ def random_intervals(
 
 
 def test_every_registered_layer_has_an_entry() -> None:
-    assert set(decomon.ops.supported()) == set(CASES)
+    # Other tests register layers of their own.
+    own = {name for name in decomon.ops.supported() if name in vars(layers)}
+    assert own == set(CASES)
 
 
 @EACH
