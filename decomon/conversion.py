@@ -37,6 +37,7 @@ def convert(
     dtype: str | None = None,
     output: int | str | None = None,
     rm_last_softmax: bool = True,
+    memory_limit: int | None = None,
 ) -> Verifier:
     """Make the compiled engine alone: domains and rows in, bounds out, all as tensors.
 
@@ -61,6 +62,7 @@ def convert(
         steps=steps if finetune else 0,
         learning_rate=rate,
         dtype=dtype or graph.dtype,
+        memory_limit=None if memory_limit is None else check_count("memory_limit", memory_limit),
     )
 
 

@@ -51,6 +51,7 @@ class _Options:
     finetune_steps: int
     output: int | None
     rm_last_softmax: bool
+    memory_limit: int | None
     specs: tuple[Specification, ...]
     final_ibp: bool
     final_affine: bool
@@ -95,6 +96,7 @@ class DecomonModel(keras.Model):
         dtype: str | None = None,
         output: int | str | None = None,
         rm_last_softmax: bool = True,
+        memory_limit: int | None = None,
         back_bounds: Any = None,
         final_ibp: bool | None = None,
         final_affine: bool | None = None,
@@ -116,6 +118,7 @@ class DecomonModel(keras.Model):
             dtype=dtype,
             output=output,
             rm_last_softmax=rm_last_softmax,
+            memory_limit=memory_limit,
         )
         ibp, affine = _finals(verifier, final_ibp, final_affine)
         position = chosen_output(model, output)
@@ -131,6 +134,7 @@ class DecomonModel(keras.Model):
             finetune_steps,
             position,
             bool(rm_last_softmax),
+            memory_limit,
             specifications(back_bounds, ports, verifier),
             ibp,
             affine,
@@ -379,6 +383,7 @@ class DecomonModel(keras.Model):
             "dtype": self.verifier.dtype.name,
             "output": options.output,
             "rm_last_softmax": options.rm_last_softmax,
+            "memory_limit": options.memory_limit,
             "back_bounds": given,
             "final_ibp": options.final_ibp,
             "final_affine": options.final_affine,
@@ -433,8 +438,8 @@ class DecomonModel(keras.Model):
         verifier, options = self.verifier, self._options
         batch = tf.shape(sets.tensors()[0])[0]
         rows = stacked_rows(specs, batch, self.output_shape, verifier.dtype)
-        limit = verifier.row_limit
-        parts = [rows[:, begin : begin + limit] for begin in range(0, rows.shape[1], limit)]
+        parts = verifier.pieces(rows)
+        sets = verifier.prepared(sets, rows.shape[1])
         found: list[Bounds] = []
         if sets.tensors()[0].shape[0] == 0:
             found = [nothing(part, self.input_shape) for part in parts]

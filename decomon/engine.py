@@ -16,11 +16,12 @@ from decomon.ascent import climb
 from decomon.bounds import AffineBound, Interval
 from decomon.budget import Budget
 from decomon.domains import Domain
-from decomon.geometry import Geometry, compiled
+from decomon.geometry import Compiled, Geometry
+from decomon.known import KnownDomain, KnownNode
 from decomon.methods.alpha import Adam, Layout, Moments, Sets
 from decomon.methods.descent import Descent
 from decomon.methods.propagation import COMMON, Method, Parameters, State
-from decomon.methods.rules import CrownRule, IntervalRule
+from decomon.methods.rules import CrownRule, ForwardRule, IntervalRule
 from decomon.nodes import Graph
 from decomon.ops._base import SlopeRule
 
@@ -48,6 +49,7 @@ class Settings:
     steps : how many optimisation steps to take; 0 keeps the starting slopes
     learning_rate : size of the first steps
     dtype : compute dtype
+    memory : how many bytes may be used
     """
 
     graph: Graph
@@ -56,11 +58,12 @@ class Settings:
     steps: int
     learning_rate: float
     dtype: Any
+    memory: int
 
-    @property
-    def budget(self) -> Budget:
-        """How much to treat at once."""
-        return Budget(self.graph, self.dtype.size, bool(self.steps))
+    def budget(self, graph: Graph) -> Budget:
+        """How much to treat at once of a graph, or of the coupled one."""
+        forward = isinstance(self.method.intermediate, ForwardRule)
+        return Budget(graph, self.dtype.size, bool(self.steps), forward, self.memory)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Engine:
         graph = settings.graph if template.separable else settings.graph.coupled
         self.graph = graph
         self._settings = settings
-        self._budget = Budget(graph, settings.dtype.size, bool(settings.steps))
+        self._budget = settings.budget(graph)
         self._template = template
         self.geometry = Geometry(template, graph.input_shape, settings.dtype)
         self._adam = Adam(settings.learning_rate)
@@ -103,18 +106,27 @@ class Engine:
         self._improve: Any = None  # compiled once the parameters are known
         sets = template.specs(graph.input_shape, settings.dtype)
         rows = self._free(graph.output_shape)
-        self._bounds = compiled(self._trace_bounds, input_signature=[sets, rows])
-        self._start = compiled(self._trace_start, input_signature=[sets, rows])
+        self._bounds = Compiled(self._trace_bounds, [sets, rows])
+        self._start = Compiled(self._trace_start, [sets, rows])
         points = self._free(graph.input_shape)
         steps = tf.TensorSpec([], tf.int32)
-        self._climb = compiled(self._trace_climb, input_signature=[sets, points, rows, steps])
-        self._intervals = compiled(self._trace_intervals, input_signature=[sets])
+        self._climb = Compiled(self._trace_climb, [sets, points, rows, steps])
+        self._known = Compiled(self._trace_known, [sets])
+        self._kept: tuple[int, ...] = ()
+        self._intervals = Compiled(self._trace_intervals, [sets])
 
     @property
     def trace_count(self) -> int:
         """How often anything was traced."""
-        functions = (self._bounds, self._start, self._climb, self._intervals, self._improve)
-        traced = sum(f.experimental_get_tracing_count() for f in functions if f is not None)
+        functions = (
+            self._bounds,
+            self._start,
+            self._climb,
+            self._intervals,
+            self._known,
+            self._improve,
+        )
+        traced = sum(f.trace_count for f in functions if f is not None)
         return traced + self.geometry.trace_count
 
     def quick_bounds(self, domain: Domain, rows: Tensor) -> Bounds:
@@ -125,9 +137,9 @@ class Engine:
         """Return the interval of every node of the graph."""
         return tuple(Interval(*pair) for pair in self._intervals(domain.tensors()))
 
-    def climb(self, domain: Domain, points: Tensor, rows: Tensor, steps: int) -> Tensor:
+    def climb(self, domain: Domain, points: Tensor, rows: Tensor, steps: Any) -> Tensor:
         """Return better points, found by projected gradient ascent."""
-        return self._climb(domain.tensors(), points, rows, tf.constant(steps))
+        return self._climb(domain.tensors(), points, rows, tf.convert_to_tensor(steps))
 
     def optimised_bounds(self, domain: Domain, rows: Tensor, enough: float = -math.inf) -> Bounds:
         """Improve the relaxation parameters by projected gradient, keeping the best bounds.
@@ -137,7 +149,7 @@ class Engine:
         problem = (domain.tensors(), rows)
         best, parameters, known = self._start(*problem)
         if self._improve is None:
-            self._improve = compiled(self._trace_improve, input_signature=self._state_signature())
+            self._improve = Compiled(self._trace_improve, self._state_signature())
         if not parameters:
             return Bounds(*best)
         variables = (parameters, self._adam.initial(parameters), known)
@@ -172,7 +184,7 @@ class Engine:
             settings.method,
             settings.slopes,
             parameters,
-            self._budget.rows,
+            self._budget,
             known,
         )
         state.propagate()
@@ -184,19 +196,11 @@ class Engine:
         The affine bound is the method's own, or, for intervals, that of a backward pass.
         """
         output, final = self.graph.output, self._settings.method.final
-        plain = state.poison(state.concretize(state.bound(output, rows, IntervalRule())))
+        plain = state.poison(state.largest(output, rows, IntervalRule()))
         if isinstance(final, IntervalRule):
             return plain, state.bound(output, rows, CrownRule())
         affine = state.bound(output, rows, final)
         return tf.minimum(state.concretize(affine), plain), affine
-
-    def _objective(self, state: State, affine: AffineBound) -> Tensor:
-        """Return what the optimisation lowers: the method's own bounds.
-
-        Where interval arithmetic is tighter, the result does not depend on them, so nothing would
-        ever improve them; therefore they are not intersected with it here.
-        """
-        return tf.reduce_sum(state.concretize(affine))
 
     def _trace_bounds(self, sets: Packed, rows: Tensor) -> Packed:
         upper, affine = self._final(self._state(sets, {}), rows)
@@ -228,15 +232,11 @@ class Engine:
             for index in passed:
                 if (key, index) in layout:
                     continue
-                values = state.initial(index)
                 count = 1 if key == COMMON else self._budget.sets(start, index)
-                shapes = tuple(tuple(value.shape[2:]) for value in values)
-                layout[key, index] = Sets(count, shapes)
                 copies = tf.shape(rows)[1] if count is None else count
-                initial[key, index] = tuple(
-                    tf.tile(value, [1, copies, *[1] * len(shape)])
-                    for value, shape in zip(values, shapes, strict=True)
-                )
+                values = state.initial(start, index, copies)
+                layout[key, index] = Sets(count, tuple(tuple(v.shape[2:]) for v in values))
+                initial[key, index] = values
         self._layout = Layout(layout)
         self._bounded = tuple(state.unmixed)
         return self._spread(affine, upper), self._layout.pack(initial), self._proven(state)
@@ -263,8 +263,13 @@ class Engine:
         with tf.GradientTape() as tape:
             tape.watch(parameters)
             state = self._state(sets, self._layout.unpack(parameters), known)
-            upper, affine = self._final(state, rows)
-            objective = self._objective(state, affine)
+            # Interval arithmetic has had its say before the first step.
+            affine = state.bound(self.graph.output, rows, self._settings.method.final)
+            own = state.concretize(affine)
+            # Where interval arithmetic is tighter, the result does not depend on the method's own
+            # bounds, and nothing would ever improve them; so it is those that are lowered.
+            objective = tf.reduce_sum(own)
+        upper = state.poison(own)
         gradients = tuple(
             tf.convert_to_tensor(gradient)
             for gradient in tape.gradient(
@@ -289,3 +294,26 @@ class Engine:
         )
         new = (projected, moments, self._proven(state))
         return best, tf.nest.map_structure(tf.stop_gradient, new)
+
+    def known(self, domain: Domain) -> KnownDomain:
+        """Return the sets with the intervals of all nodes that relaxations are built on."""
+        found = self._known(domain.tensors())
+        nodes = tuple(KnownNode(i, self.graph.nodes[i].shape, own=True) for i in self._kept)
+        return KnownDomain(domain, nodes, tuple(end for ends in found for end in ends))
+
+    def _trace_known(self, sets: Packed) -> tuple[Packed, ...]:
+        state = self._state(sets, {})
+        self._kept = tuple(state.unmixed)
+        pairs = [(state.intervals[i], state.unmixed[i]) for i in self._kept]
+        return tuple((both.lower, both.upper, own.lower, own.upper) for both, own in pairs)
+
+    def both(self, sets: Packed, rows: Tensor) -> tuple[Packed, Packed]:
+        """Bound rows and their negations on the same intervals, while a function is traced.
+
+        Returns
+        -------
+        what :class:`Bounds` is made of, for each
+        """
+        state = self._state(sets, {})
+        (upper, affine), (lower, negated) = (self._final(state, r) for r in (rows, -rows))
+        return self._spread(affine, upper), self._spread(negated, lower)

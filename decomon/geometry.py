@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from typing import Any, TypeAlias, final
 
 from decomon._backend import Shape, Tensor, tf
@@ -32,16 +32,16 @@ class Geometry:
         self._sets = template.specs(input_shape, dtype)
         points = tf.TensorSpec([None, None, *input_shape], dtype)
         weighed = tf.TensorSpec([None, None], dtype)
-        self._maximizer = compiled(self._trace_maximizer, input_signature=[self._sets, points])
-        self._project = compiled(self._trace_project, input_signature=[self._sets, points])
-        self._cuts = compiled(self._trace_cuts, input_signature=[self._sets, points, weighed])
+        self._maximizer = Compiled(self._trace_maximizer, [self._sets, points])
+        self._project = Compiled(self._trace_project, [self._sets, points])
+        self._cuts = Compiled(self._trace_cuts, [self._sets, points, weighed])
         self._samples: dict[int, Any] = {}
 
     @property
     def trace_count(self) -> int:
         """How often anything was traced."""
         functions = (self._maximizer, self._project, self._cuts, *self._samples.values())
-        return sum(function.experimental_get_tracing_count() for function in functions)
+        return sum(function.trace_count for function in functions)
 
     def maximizer(self, domain: Domain, weights: Tensor) -> Tensor:
         """Return :meth:`Domain.maximizer`."""
@@ -56,7 +56,7 @@ class Geometry:
         if count not in self._samples:
             trace = partial(self._trace_sample, count)
             signature = [self._sets, tf.TensorSpec([], tf.int32)]
-            self._samples[count] = compiled(trace, input_signature=signature)
+            self._samples[count] = Compiled(trace, signature)
         return self._samples[count](domain.tensors(), tf.constant(seed, tf.int32))
 
     def cuts(
@@ -96,10 +96,27 @@ class Geometry:
         return domain.scores(weights, importance), domain.maximizer(direction), sizes
 
 
-def compiled(function: Callable[..., Any], **options: Any) -> Any:
-    """Compile a function.
+@final
+class Compiled:
+    """A compiled function with one trace, which is called without looking for others.
 
     The partial keeps TensorFlow from counting all verifiers' traces as one function's, and from
     warning of retracing when several models are verified.
     """
-    return tf.function(partial(function), autograph=False, **options)
+
+    def __init__(self, function: Callable[..., Any], signature: Sequence[Any]) -> None:
+        self._function = tf.function(
+            partial(function), autograph=False, input_signature=list(signature)
+        )
+
+    @property
+    def trace_count(self) -> int:
+        """How often it was traced: never, or once."""
+        return self._function.experimental_get_tracing_count()
+
+    @cached_property
+    def _trace(self) -> Any:
+        return self._function.get_concrete_function()
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._trace(*arguments)

@@ -8,7 +8,7 @@ from typing import Any, final
 from decomon._backend import Tensor, tf
 from decomon.bounds import Interval
 from decomon.domains import Domain
-from decomon.geometry import compiled
+from decomon.geometry import Compiled
 from decomon.known import KnownInterval
 from decomon.methods import IntervalRule, State
 from decomon.verifier import Verifier
@@ -50,13 +50,13 @@ class InnerBounds:
                 others, parameters = tensors[: len(specs)], tensors[len(specs) :]
                 return trace(self._state(domain.rebuild(*parameters)), *others)
 
-            self._functions[key] = compiled(run, input_signature=[*specs, *sets])
+            self._functions[key] = Compiled(run, [*specs, *sets])
         return self._functions[key]
 
     def _state(self, domain: Domain) -> State:
         verifier = self._verifier
         graph = verifier.graph if domain.separable else verifier.graph.coupled
-        state = State(graph, domain, verifier.method, verifier.slopes, {}, verifier.row_limit)
+        state = State(graph, domain, verifier.method, verifier.slopes, {}, verifier.budget)
         state.propagate()
         return state
 

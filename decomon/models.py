@@ -38,6 +38,7 @@ def clone(
     dtype: str | None = None,
     output: int | str | None = None,
     rm_last_softmax: bool = True,
+    memory_limit: int | None = None,
     back_bounds: Any = None,
     final_ibp: bool | None = None,
     final_affine: bool | None = None,
@@ -90,6 +91,11 @@ def clone(
     rm_last_softmax : bool
         Whether to strip a final softmax or sigmoid and bound the logits, which are what decides
         margins.  False bounds what comes out of it.  Of several outputs, nothing is stripped.
+    memory_limit : int, optional
+        About how many bytes a question may use, besides the model, what is asked and the answer; by
+        default a quarter of what is free now.  Work is cut into pieces that fit, which changes
+        no bound.  Where optimising the bounds of hidden neurons does not fit for a single sample,
+        only the relaxations that the rows of the output see are optimised.
     back_bounds : list or dict, optional
         Linear specifications: for each output that is bounded, in order or by name, a matrix ``C``
         of shape ``(spec, *output_shape)`` or ``(batch, spec, *output_shape)``, or None for the
@@ -134,6 +140,7 @@ def clone(
         dtype=dtype,
         output=output,
         rm_last_softmax=rm_last_softmax,
+        memory_limit=memory_limit,
         back_bounds=back_bounds,
         final_ibp=final_ibp,
         final_affine=final_affine,

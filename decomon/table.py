@@ -53,7 +53,7 @@ def _rules(verifier: Verifier, slope: str) -> list[str]:
     """Say how every node of a network is bounded over boxes."""
     graph, method = verifier.graph, verifier.method
     point = np.zeros((1, *graph.input_shape))
-    state = State(graph, BoxDomain(point, point), method, verifier.slopes, {}, 1)
+    state = State(graph, BoxDomain(point, point), method, verifier.slopes, {}, verifier.budget)
     bounded = method.intermediate
     found: list[str] = []
     for index, node in enumerate(graph.nodes):

@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 
 from decomon._backend import Tensor, tf
 from decomon.bounds import Interval
+from decomon.budget import free_memory
 from decomon.domains import Domain
 from decomon.engine import Bounds, Engine, Settings
-from decomon.geometry import Geometry, compiled
+from decomon.geometry import Compiled, Geometry
+from decomon.known import KnownDomain
 from decomon.methods.propagation import Method
-from decomon.methods.rules import IntervalRule
+from decomon.methods.rules import CrownRule, IntervalRule
 from decomon.nodes import Graph
 from decomon.ops._base import SlopeRule
+from decomon.questions import Questions
 
 
 @final
@@ -35,6 +38,7 @@ class Verifier:
     steps : how many optimisation steps to take; 0 keeps the starting slopes
     learning_rate : size of the first steps
     dtype : compute dtype
+    memory_limit : how many bytes may be used; a quarter of what is free by default
     """
 
     def __init__(
@@ -46,17 +50,19 @@ class Verifier:
         steps: int = 0,
         learning_rate: float = 0.5,
         dtype: str = "float32",
+        memory_limit: int | None = None,
     ) -> None:
         # Interval arithmetic has nothing to optimise.
         steps = 0 if isinstance(method.final, IntervalRule) else steps
         compute = tf.as_dtype(dtype)
-        self._settings = Settings(graph, method, slopes, steps, learning_rate, compute)
-        self.row_limit = self._settings.budget.rows
-        self.sample_limit = self._settings.budget.samples
-        self.logits = compiled(
-            graph, input_signature=[tf.TensorSpec([None, *graph.input_shape], compute)]
-        )
+        memory = free_memory() // 4 if memory_limit is None else memory_limit
+        self._settings = Settings(graph, method, slopes, steps, learning_rate, compute, memory)
+        self.budget = self._settings.budget(graph)
+        self.row_limit = self.budget.rows
+        self.sample_limit = self.budget.samples
+        self.logits = Compiled(graph, [tf.TensorSpec([None, *graph.input_shape], compute)])
         self._engines: dict[Hashable, Engine] = {}
+        self._questions: dict[Hashable, Questions] = {}
         self._tuned: dict[tuple[int, float], Verifier] = {}
 
     @property
@@ -118,6 +124,7 @@ class Verifier:
             steps=steps,
             learning_rate=learning_rate,
             dtype=dtype,
+            memory_limit=self._settings.memory,
         )
 
     def engine(self, domain: Domain) -> Engine:
@@ -130,24 +137,60 @@ class Verifier:
         """Return what is asked of sets of this kind themselves."""
         return self.engine(domain).geometry
 
+    def questions(
+        self, outer: Domain, nearest: Domain, whole: NDArray[np.bool_] | None
+    ) -> Questions:
+        """Return what is asked of margins over sets of these kinds.
+
+        ``whole`` says where the model cuts decimals off; it is the same for all sets.
+        """
+        key = outer.kind, nearest.kind
+        if key not in self._questions:
+            self._questions[key] = Questions(self, outer, nearest, whole)
+        return self._questions[key]
+
     def bounds(self, domain: Domain, rows: Tensor, *, enough: float = -math.inf) -> Bounds:
         """Return upper bounds and what they depend on most."""
-        engine = self.engine(domain)
-        return (
-            engine.optimised_bounds(domain, rows, enough)
+        domain = self.prepared(domain, rows.shape[1])
+        parts = [
+            self.engine(domain).optimised_bounds(domain, part, enough)
             if self.steps
-            else self.quick_bounds(domain, rows)
-        )
+            else self.engine(domain).quick_bounds(domain, part)
+            for part in self.pieces(rows)
+        ]
+        return _joined(parts)
 
     def quick_bounds(self, domain: Domain, rows: Tensor) -> Bounds:
         """Return bounds with the starting relaxations, whatever the number of steps."""
-        return self.engine(domain).quick_bounds(domain, rows)
+        domain = self.prepared(domain, rows.shape[1])
+        engine = self.engine(domain)
+        return _joined([engine.quick_bounds(domain, part) for part in self.pieces(rows)])
+
+    def pieces(self, rows: Any) -> list[Any]:
+        """Cut rows ``(batch or 1, spec, ...)`` into as many at a time as memory allows."""
+        count = rows.shape[1]
+        if count is None or count <= self.row_limit:
+            return [rows]
+        return [rows[:, i : i + self.row_limit] for i in range(0, count, self.row_limit)]
+
+    def prepared(self, domain: Domain, count: int | None) -> Domain:
+        """Return the sets, with what is needed of inner nodes if it is worth keeping.
+
+        That is so if there are more rows than are bounded at once, and where memory does not
+        allow to optimise the bounds of inner nodes.
+        """
+        several = count is not None and count > self.row_limit
+        if not (several or (self.steps and not self.budget.inner)):
+            return domain
+        if isinstance(domain, KnownDomain) or not isinstance(self.method.final, CrownRule):
+            return domain
+        return self.engine(domain).known(domain)
 
     def intervals(self, domain: Domain) -> tuple[Interval, ...]:
         """Return the interval of every node of the graph."""
         return self.engine(domain).intervals(domain)
 
-    def climb(self, domain: Domain, points: Tensor, rows: Tensor, steps: int) -> Tensor:
+    def climb(self, domain: Domain, points: Tensor, rows: Tensor, steps: Any) -> Tensor:
         """Return better points, found by projected gradient ascent."""
         return self.engine(domain).climb(domain, points, rows, steps)
 
@@ -155,7 +198,19 @@ class Verifier:
     def trace_count(self) -> int:
         """How often anything was traced; constant once every kind of question was asked."""
         engines = sum(engine.trace_count for engine in self._engines.values())
-        return engines + self.logits.experimental_get_tracing_count()
+        engines += sum(questions.trace_count for questions in self._questions.values())
+        return engines + self.logits.trace_count
+
+
+def _joined(parts: list[Bounds]) -> Bounds:
+    """Put bounds of several pieces of the rows side by side."""
+    if len(parts) == 1:
+        return parts[0]
+    return Bounds(
+        tf.concat([part.upper for part in parts], axis=1),
+        tf.concat([part.weights for part in parts], axis=1),
+        tf.concat([part.offset for part in parts], axis=1),
+    )
 
 
 def as_tensor(values: NDArray[np.floating], dtype: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decomon._backend import Shape, Tensor, tf
-from decomon._tensors import flatten, flatten_rows
+from decomon._tensors import flatten, flatten_rows, rise
 from decomon.bounds import AffineBound, Interval
 from decomon.domains._base import Domain
 from decomon.domains._checks import as_parameter, check_batches, check_order, check_points
@@ -62,16 +62,12 @@ class BoxDomain(Domain):
     def concretize(self, bound: AffineBound) -> Tensor:
         """Maximise a linear function over the box.
 
-        ``max w . x = w+ . x_max + w- . x_min``: each coordinate is chosen independently, so the
-        maximum is exact (the dual norm of the weighted infinity norm).
+        ``max w . x = w . x_min + w+ . (x_max - x_min)``: each coordinate is chosen independently,
+        so the maximum is exact (the dual norm of the weighted infinity norm).
         """
         weights = flatten_rows(bound.weights)
-        positive = tf.nn.relu(weights)
-        return (
-            tf.linalg.matvec(positive, flatten(self.x_max))
-            + tf.linalg.matvec(weights - positive, flatten(self.x_min))
-            + bound.offset
-        )
+        lower, width = flatten(self.x_min), flatten(self.x_max - self.x_min)
+        return tf.linalg.matvec(weights, lower) + rise(weights, width) + bound.offset
 
     def maximizer(self, weights: Tensor) -> Tensor:
         return tf.where(weights >= 0, self.x_max[:, None], self.x_min[:, None])

@@ -119,22 +119,19 @@ class Adam:
 
         A gradient that is no number moves nothing: the next one may be one.
         """
-        gradients = tuple(tf.where(tf.math.is_finite(g), g, tf.zeros_like(g)) for g in gradients)
+        nothing = tf.zeros([], parameters[0].dtype)
+        gradients = tuple(tf.where(tf.math.is_finite(g), g, nothing) for g in gradients)
         time = tf.cast(step, parameters[0].dtype) + 1
-        rate = self.learning_rate * self.decay**time
+        # What corrects the means and squares for having started from zero.
+        first, second = 1 - self.first**time, tf.sqrt(1 - self.second**time)
+        rate = self.learning_rate * self.decay**time * second / first
         means, squares = moments
-        means = tuple(
-            self.first * m + (1 - self.first) * g for m, g in zip(means, gradients, strict=True)
-        )
+        means = tuple(m + (1 - self.first) * (g - m) for m, g in zip(means, gradients, strict=True))
         squares = tuple(
-            self.second * s + (1 - self.second) * g * g
-            for s, g in zip(squares, gradients, strict=True)
+            s + (1 - self.second) * (g * g - s) for s, g in zip(squares, gradients, strict=True)
         )
         moved = tuple(
-            value
-            - rate
-            * (m / (1 - self.first**time))
-            / (tf.sqrt(s / (1 - self.second**time)) + self.epsilon)
+            value - rate * m / (tf.sqrt(s) + self.epsilon * second)
             for value, m, s in zip(parameters, means, squares, strict=True)
         )
         return moved, (means, squares)

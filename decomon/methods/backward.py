@@ -10,12 +10,14 @@ nodes whose affine bounds are known already (forward).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, final
 
 from decomon._backend import Shape, Tensor, tf
-from decomon.methods.passages import Passage
+from decomon.methods.local import NOT_LOCAL, Local, LocalPassage
+from decomon.methods.passages import Passage, Transposed, Units, both_signs
+from decomon.methods.windows import Windows
 from decomon.nodes import Graph
 
 _SHORTEST_STRETCH = 8
@@ -23,64 +25,93 @@ _SHORTEST_STRETCH = 8
 Passages: TypeAlias = Callable[[int], Passage]
 """How rows pass each node, by index."""
 
+AtCorner: TypeAlias = Callable[[int, Any], Tensor]
+"""Values ``(batch or 1, spec, 1)`` of rows of a node at a corner of the input."""
+
+Rows: TypeAlias = Any
+"""A tensor ``(batch or 1, spec, *node shape)``, or :class:`Windows`."""
+
 
 @final
 @dataclass(frozen=True)
 class Substituted:
     """``A . z <= sum over nodes of coefficients[i] . z_i + offset``.
 
-    Coefficients are ``(batch or 1, spec, *node shape)`` and the offset ``(batch or 1, spec)``.
+    Coefficients are ``(batch or 1, spec, *node shape)``, or windows on the input, and the offset
+    is ``(batch or 1, spec)``.
     """
 
-    coefficients: dict[int, Tensor]
+    coefficients: dict[int, Rows]
     offset: Tensor
 
 
 def substitute(
     graph: Graph,
     start: int,
-    rows: Tensor,
+    rows: Tensor | Units,
     passages: Passages,
     ends: Collection[int],
     *,
-    two_sided: bool = False,
     stretches: Stretches | None = None,
+    local: Local = NOT_LOCAL,
+    at_corner: AtCorner | None = None,
 ) -> Substituted:
     """Rewrite ``rows . z_start`` in terms of the input and the nodes in ``ends``.
 
     Parameters
     ----------
-    rows : tensor of shape ``(batch or 1, spec, *shape of start)``, with at least one row
+    rows : tensor of shape ``(batch or 1, spec, *shape of start)``, with at least one row; or
+        neurons of the node, which are bounded from both sides: the negated rows are stacked
+        below the rows, once the first nonlinear node is reached, because affine ops treat both
+        alike
     ends : nodes to stop at, besides the input
-    two_sided : stack the negated rows below the rows; as affine ops treat both alike, that
-        happens only once the first nonlinear node is reached
     stretches : what is shared with other substitutions that have the same passages and no ends
+    local : how windows pass nodes, if neurons of the start have windows
+    at_corner : evaluates rows of nodes that are affine in the input where the input is smallest;
+        the offset is then the value of the bound there, instead of its value at zero, which spares
+        the product of the widest rows with the input
 
     Notes
     -----
     Affine ops are substituted exactly and relaxations from above, so the result is an upper bound
     of ``rows . z_start``.
     """
-    walk = _Walk(graph, {start: rows})
-    found: dict[int, Tensor] = {}
-    stacked = not two_sided
+    found: dict[int, Rows] = {}
+    stacked = not isinstance(rows, Units)
+    walk = _Walk(graph, {}, local, _zeros(rows), at_corner, start)
+    if not isinstance(rows, Units):
+        walk.pending[start] = rows
+    elif start == 0 or start in ends or not passages(start).exact:
+        walk.pending[start] = rows.rows()
+    else:
+        _begin(walk, start, rows, passages)
     while walk.pending:
         index = max(walk.pending)
         if index == 0 or index in ends:
             found[index] = walk.pending.pop(index)
             continue
-        if stacked and stretches is not None and stretches.number(index) < stretches.number(start):
+        if stretches is not None and stacked and stretches.crossed(walk, start):
             stretches.cross(walk, passages)
             continue
-        passage = passages(index)
-        if not (stacked or passage.exact):
-            found = {i: _both_signs(a) for i, a in found.items()}
-            walk, stacked = walk.both_signs(), True
-        walk.through(index, passage)
+        passage = walk.passage(index, passages)
+        if stacked or passage.exact:
+            walk.through(index, passage)
+            continue
+        found = {i: _both_signs(a) for i, a in found.items()}
+        walk, stacked = walk.split(index, passage), True
     if not stacked:
         found = {i: _both_signs(a) for i, a in found.items()}
         walk = walk.both_signs()
     return Substituted(found, tf.squeeze(walk.offset, axis=2))
+
+
+def _begin(walk: _Walk, start: int, neurons: Units, passages: Passages) -> None:
+    """Take the first step from neurons that are affine in others, without unit rows."""
+    passage = walk.local.passages(start) if start in walk.local.views else passages(start)
+    if isinstance(passage, LocalPassage | Transposed):
+        walk.add(start, passage.begin(neurons))
+    else:
+        raise TypeError(f"Node {start} is not affine: {passage!r}")
 
 
 def passed(graph: Graph, start: int, ends: Collection[int]) -> tuple[int, ...]:
@@ -101,32 +132,84 @@ class _Walk:
     """
 
     def __init__(
-        self, graph: Graph, pending: Mapping[int, Tensor], offset: Tensor | None = None
+        self,
+        graph: Graph,
+        pending: Mapping[int, Rows],
+        local: Local,
+        offset: Tensor,
+        at_corner: AtCorner | None = None,
+        start: int = -1,
     ) -> None:
-        rows: Any = next(iter(pending.values()), offset)
         self.graph = graph
+        self.start = start
+        self.at_corner = at_corner
         self.pending = dict(pending)
-        self.spec = _Spec(_row_count(rows))
-        self.offset = tf.zeros([1, self.spec.count, 1], rows.dtype) if offset is None else offset
+        self.local = local
+        self.spec = _Spec(_row_count(offset))
+        self.offset = offset
 
-    def through(self, index: int, passage: Passage) -> None:
+    @property
+    def windowed(self) -> bool:
+        """Whether some rows are windows."""
+        return any(isinstance(rows, Windows) for rows in self.pending.values())
+
+    def passage(self, index: int, passages: Passages) -> Passage | LocalPassage:
+        """Return how the rows of one node pass it."""
+        windowed = isinstance(self.pending[index], Windows)
+        return self.local.passages(index) if windowed else passages(index)
+
+    def through(self, index: int, passage: Passage | LocalPassage) -> None:
         """Move the rows of one node to its inputs."""
-        sent, term = passage.send(self.pending.pop(index), self.spec.unfold)
-        for source, part in zip(self.graph.nodes[index].inputs, sent, strict=True):
+        rows = self.pending.pop(index)
+        if isinstance(passage, LocalPassage):
+            self.add(index, passage.send(rows))
+        else:
+            self.add(index, passage.send(rows, self.spec.unfold))
+
+    def split(self, index: int, passage: Passage | LocalPassage) -> _Walk:
+        """Return the same walk with all rows' negatives stacked below, moved past a node."""
+        rows = self.pending.pop(index)
+        walk = self.both_signs()
+        if isinstance(passage, LocalPassage):
+            walk.add(index, passage.send_both(rows))
+        else:
+            walk.add(index, passage.send_both(rows, self.spec.unfold))
+        return walk
+
+    def add(self, index: int, sent: tuple[Sequence[Rows | None], Tensor | None]) -> None:
+        """Take what the rows of a node become."""
+        parts, term = sent
+        # Rows of such a node came here with their value, unless they began here.
+        counted = self.at_corner is not None and index in self.graph.linear and index != self.start
+        for source, part in zip(self.graph.nodes[index].inputs, parts, strict=True):
             if part is not None:
-                self.receive(source, part)
-        if term is not None:
+                self.receive(source, part, counted)
+        if term is not None and not counted:
             self.offset = self.offset + term
 
-    def receive(self, index: int, rows: Tensor) -> None:
-        """Add rows to those that a node has."""
+    def _fitting(self, index: int, rows: Rows) -> Rows:
+        """Return windows as the node is passed with, or whole rows."""
+        if not isinstance(rows, Windows):
+            return rows
+        view = self.local.views.get(index)
+        return rows.widened(view) if view else rows.dense(self.graph.nodes[index].shape)
+
+    def receive(self, index: int, rows: Rows, counted: bool = False) -> None:
+        """Add rows to those that a node has.
+
+        ``counted`` says that their value at the corner is a part of the offset already.
+        """
+        rows = self._fitting(index, rows)
+        if self.at_corner is not None and index in self.graph.linear and not counted:
+            self.offset = self.offset + self.at_corner(index, rows)
         known = self.pending.get(index)
         self.pending[index] = rows if known is None else known + rows
 
     def both_signs(self) -> _Walk:
         """Return the same walk with all rows' negatives stacked below."""
         pending = {i: _both_signs(rows) for i, rows in self.pending.items()}
-        return _Walk(self.graph, pending, _both_signs(self.offset))
+        offset = both_signs(self.offset)
+        return _Walk(self.graph, pending, self.local, offset, self.at_corner, self.start)
 
 
 @final
@@ -156,6 +239,20 @@ class Stretches:
     def number(self, index: int) -> int:
         """Return the number of the stretch that a node belongs to."""
         return (index - 1) // self._length
+
+    def crossed(self, walk: _Walk, start: int) -> bool:
+        """Say whether rows are about to cross a stretch that lies before the start's own.
+
+        A stretch with nodes that are affine in the input is not shared where their values at a
+        corner are counted.
+        """
+        number = self.number(max(walk.pending))
+        if number >= self.number(start) or walk.windowed:
+            return False
+        linear = walk.at_corner is not None and any(
+            self.number(i) == number for i in self.graph.linear if i > 0
+        )
+        return not linear
 
     def cross(self, walk: _Walk, passages: Passages) -> None:
         """Take all rows of the last stretch that has any to earlier stretches, or the input."""
@@ -188,7 +285,8 @@ class Stretches:
         targets: list[int] = []
 
         def run(*rows: Tensor) -> list[Tensor]:
-            walk = _Walk(self.graph, dict(zip(entries, rows, strict=True)))
+            pending = dict(zip(entries, rows, strict=True))
+            walk = _Walk(self.graph, pending, NOT_LOCAL, _zeros(rows[0]))
             self._walk(walk, number, passages)
             targets.extend(walk.pending)
             return [walk.offset, *walk.pending.values()]
@@ -216,12 +314,18 @@ class _Spec:
         return unfolded
 
 
+def _zeros(rows: Tensor | Units) -> Tensor:
+    """Return offsets of zero, ``(batch or 1, spec, 1)``."""
+    if isinstance(rows, Units):
+        return rows.nothing()
+    return tf.zeros([1, _row_count(rows), 1], rows.dtype)
+
+
+def _both_signs(rows: Rows) -> Rows:
+    return rows.both_signs() if isinstance(rows, Windows) else both_signs(rows)
+
+
 def _row_count(rows: Tensor) -> Any:
     """Return the number of rows, as a number if it is known."""
     known = rows.shape[1]
     return tf.shape(rows)[1] if known is None else known
-
-
-def _both_signs(rows: Tensor) -> Tensor:
-    """Stack rows and their negatives on the spec axis: upper bounds of ``z`` and of ``-z``."""
-    return tf.concat([rows, -rows], axis=1)

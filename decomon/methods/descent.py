@@ -38,8 +38,8 @@ class Descent:
     improve: Improve
     steps: int
     enough: float = -np.inf
-    patience: int = 5
-    tolerance: float = 1e-5
+    patience: int = 4
+    tolerance: float = 5e-5
 
     def run(self, problem: Nest, best: tuple[Tensor, ...], variables: Nest) -> tuple[Tensor, ...]:
         """Return the best results of all samples.

@@ -10,10 +10,10 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
 from decomon._backend import Shape, Tensor, tf
-from decomon._tensors import size_of, sum_to
+from decomon._tensors import column_product, size_of, sum_to
 from decomon.bounds import Lines, Planes, Relaxation
 from decomon.ops._base import AffineOp
 
@@ -22,6 +22,34 @@ Unfold: TypeAlias = Callable[[Tensor, Shape], Tensor]
 
 Sent: TypeAlias = tuple[tuple[Tensor | None, ...], Tensor | None]
 """Rows at each input, ``(batch or 1, spec, *input shape)``, and the offset, ``(..., spec, 1)``."""
+
+
+@final
+@dataclass(frozen=True)
+class Units:
+    """Neurons of a node of some shape, by position: as rows, they are one-hot.
+
+    ``places`` is ``(batch or 1, spec)``.
+    """
+
+    places: Tensor
+    shape: Shape
+    dtype: Any
+
+    def rows(self) -> Tensor:
+        """Return the rows that select these neurons: ``(batch or 1, spec, *shape)``."""
+        rows = tf.one_hot(self.places, size_of(self.shape), dtype=self.dtype)
+        return self.unfold(rows, self.shape)
+
+    def nothing(self) -> Tensor:
+        """Return offsets of zero, ``(batch or 1, spec, 1)``."""
+        return tf.zeros_like(self.places, dtype=self.dtype)[..., None]
+
+    def unfold(self, values: Tensor, shape: Shape) -> Tensor:
+        """Give a tensor of rows ``(n, ...)`` the shape ``(batch or 1, spec, *shape)``."""
+        unfolded = tf.reshape(values, tf.concat([tf.shape(self.places), shape], axis=0))
+        unfolded.set_shape([*self.places.shape, *shape])
+        return unfolded
 
 
 class Passage(abc.ABC):
@@ -41,18 +69,38 @@ class Passage(abc.ABC):
         rows : tensor of shape ``(batch or 1, spec, *output shape)``
         """
 
+    def send_both(self, rows: Tensor, unfold: Unfold) -> Sent:
+        """Bound ``rows . y`` and, stacked below, ``-rows . y`` from above."""
+        del unfold  # it is for as many rows as there are without their negatives
+        both = both_signs(rows)
+        count = tf.shape(both)[1]
+
+        def unfold_both(values: Tensor, shape: Shape) -> Tensor:
+            unfolded = tf.reshape(values, tf.stack([-1, count, *shape]))
+            unfolded.set_shape([None, None, *shape])
+            return unfolded
+
+        return self.send(both, unfold_both)
+
+    def begin(self, neurons: Units) -> Sent:
+        """Return :meth:`send` for the rows that select some neurons."""
+        return self.send(neurons.rows(), neurons.unfold)
+
 
 @final
 @dataclass(frozen=True)
 class Transposed(Passage):
     """An affine op: the spec axis is folded into the batch axis around its transpose.
 
-    ``column`` is the offset as a matrix ``(n, 1)``, or None if it is zero.
+    ``shapes`` are those of the inputs, ``shape`` that of the output, and ``column`` is the offset
+    as a matrix ``(n, 1)``, or None if it is zero.
     """
 
     op: AffineOp
     shapes: tuple[Shape, ...]
+    shape: Shape
     column: Tensor | None
+    dtype: Any
 
     @property
     def exact(self) -> bool:
@@ -70,6 +118,16 @@ class Transposed(Passage):
         if self.column is None:
             return sent, None
         return sent, tf.matmul(as_matrix(rows, unfold), self.column)
+
+    def begin(self, neurons: Units) -> Sent:
+        places = tf.reshape(neurons.places, [-1])
+        parts = self.op.select(places, neurons.shape, self.shapes, neurons.dtype)
+        if parts is None:
+            return super().begin(neurons)
+        sent = tuple(
+            neurons.unfold(part, shape) for part, shape in zip(parts, self.shapes, strict=True)
+        )
+        return sent, None if self.column is None else tf.gather(self.column, neurons.places)
 
 
 @final
@@ -94,10 +152,30 @@ class Straight(Passage):
         # Positive rows take the upper line, others the lower one, in as few passes as possible.
         positive = tf.nn.relu(rows)
         sent = rows * self.lower + positive * self.gap
-        offset = tf.matmul(as_matrix(positive, unfold), self.upper_offset)
+        offset = column_product(as_matrix(positive, unfold), self.upper_offset)
         if self.lower_offset is not None:
-            offset += tf.matmul(as_matrix(rows - positive, unfold), self.lower_offset)
+            offset += column_product(as_matrix(rows - positive, unfold), self.lower_offset)
         return (sent,), offset
+
+    def send_both(self, rows: Tensor, unfold: Unfold) -> Sent:
+        # Both signs share the parts of either sign, and what is shared by all rows.
+        positive = tf.nn.relu(rows)
+        negative = positive - rows
+        lower, gap = _halves(self.lower), _halves(self.gap)
+        levels = [rows * part for part in lower[: 1 if lower[0] is lower[1] else 2]]
+        sent = tf.concat([levels[0] + positive * gap[0], negative * gap[1] - levels[-1]], axis=1)
+        positive, negative = as_matrix(positive, unfold), as_matrix(negative, unfold)
+        above = (
+            column_product(positive, self.upper_offset),
+            column_product(negative, self.upper_offset),
+        )
+        if self.lower_offset is not None:
+            below = (
+                column_product(positive, self.lower_offset),
+                column_product(negative, self.lower_offset),
+            )
+            above = above[0] - below[1], above[1] - below[0]
+        return (sent,), tf.concat(above, axis=1)
 
 
 @final
@@ -147,11 +225,26 @@ class Relaxed(Passage):
         return sent, offset[..., None]
 
 
-def through_affine(op: AffineOp, shapes: Sequence[Shape], dtype: Tensor) -> Transposed:
+def both_signs(rows: Tensor) -> Tensor:
+    """Stack rows and their negatives on the spec axis: upper bounds of ``z`` and of ``-z``."""
+    return tf.concat([rows, -rows], axis=1)
+
+
+def _halves(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what holds for rows and for their negatives."""
+    if values.shape[1] == 1:
+        return values, values
+    above, below = tf.split(values, 2, axis=1)
+    return above, below
+
+
+def through_affine(
+    op: AffineOp, shapes: Sequence[Shape], shape: Shape, dtype: Tensor
+) -> Transposed:
     """Prepare an affine op."""
     offset = op.offset(shapes, dtype)
     column = None if offset is None else tf.reshape(offset, [size_of(offset.shape[1:]), 1])
-    return Transposed(op, tuple(shapes), column)
+    return Transposed(op, tuple(shapes), shape, column, dtype)
 
 
 def through_relaxation(relaxation: Relaxation) -> Passage:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from inspect import cleandoc
-from typing import TypeAlias, final
+from typing import TYPE_CHECKING, TypeAlias, final
 
 from decomon._backend import Tensor, tf
-from decomon._tensors import flatten, flatten_rows, size_of
+from decomon._tensors import column_product, flatten, flatten_rows, rise
 from decomon.bounds import AffineBound, AffineBounds, Interval
 from decomon.domains import BoxDomain, Domain
 from decomon.known import KnownInterval, known_intervals
-from decomon.methods.backward import Stretches, Substituted, passed, substitute
+from decomon.methods.backward import AtCorner, Stretches, Substituted, passed, substitute
 from decomon.methods.compiled import Compiled
-from decomon.methods.passages import Passage, through_affine, through_relaxation
+from decomon.methods.cuts import Cuts
+from decomon.methods.local import (
+    Local,
+    LocalPassage,
+    inner,
+    localize,
+    optimised_views,
+    own_lines,
+    views,
+)
+from decomon.methods.passages import Passage, Units, through_affine, through_relaxation
+from decomon.methods.windows import View, Windows, own_patches
 from decomon.nodes import Graph
 from decomon.ops._base import AffineOp, NonlinearOp, Relaxer, SlopeRule
 
@@ -27,8 +38,8 @@ Those of the nodes that are bounded on the way may also be common to all, under 
 
 COMMON = -1
 
-Update: TypeAlias = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Bounds some neurons: positions, and all lower and upper ends so far, to new ends."""
+if TYPE_CHECKING:
+    from decomon.budget import Budget
 
 
 class Rule(abc.ABC):
@@ -76,7 +87,7 @@ class Method:
 class State:
     """What is known of one graph on one batch of domains, while it grows in topological order.
 
-    ``row_limit`` is how many rows are substituted at once; it bounds memory, never the result.
+    ``budget`` says how much is substituted at once; it bounds memory, never the result.
     ``passed`` collects the nodes that were bounded, each with the nonlinear nodes that its
     substitutions may pass.  ``unmixed`` holds the intervals of a rule before they are intersected
     with interval arithmetic: starting slopes are chosen from those, because the choice jumps with
@@ -91,7 +102,7 @@ class State:
     method: Method
     slopes: SlopeRule
     parameters: Parameters
-    row_limit: int
+    budget: Budget
     known: Mapping[int, Interval] = field(default_factory=dict[int, Interval])
     intervals: dict[int, Interval] = field(default_factory=dict[int, Interval])
     affine: dict[int, AffineBounds] = field(default_factory=dict[int, AffineBounds])
@@ -99,12 +110,17 @@ class State:
     passed: dict[int, tuple[int, ...]] = field(default_factory=dict[int, tuple[int, ...]])
     relaxers: dict[int, Relaxer] = field(default_factory=dict[int, Relaxer])
     passages: dict[int, Passage] = field(default_factory=dict[int, Passage])
+    local: dict[tuple[int, View], LocalPassage] = field(
+        default_factory=dict[tuple[int, "View"], "LocalPassage"]
+    )
+    cuts: Cuts = field(init=False)
     stretches: Stretches = field(init=False)
     compiled: Compiled = field(init=False)
 
     def __post_init__(self) -> None:
         self.stretches = Stretches(self.graph)
         self.compiled = Compiled(self.slopes)
+        self.cuts = Cuts(self.graph, self.intervals)
 
     def propagate(self) -> None:
         """Bound every node up to the output, but for those whose intervals are given."""
@@ -169,8 +185,9 @@ class State:
     def passage(self, start: int, index: int, neurons: Tensor | None = None) -> Passage:
         """Return how rows pass node ``index`` in the substitution that starts at ``start``.
 
-        ``neurons`` are the positions of the neurons of ``start`` that are bounded, from both
-        sides; parameters are then either shared by all of them or one per neuron and side.
+        ``neurons`` are the positions of the neurons of ``start`` that are bounded, ``(batch or 1,
+        n)``, from both sides; parameters are then either shared by all of them or one per
+        neuron and side.
         """
         if (start, index) in self.parameters:
             return self._relaxed(index, self._chosen(start, index, neurons))
@@ -185,6 +202,43 @@ class State:
                 self._relaxer(index)
             else:
                 self.passage(start, index)
+        seen = self.views(start)
+        for index in (self.graph.ancestors(start) & self.graph.linear) - {0}:
+            self.cuts.corner(index)
+            if index in seen:
+                self.cuts.corner_windows(index, seen[index])
+        for index, view in seen.items():
+            if index == 0:
+                self.cuts.width_windows(view)
+            elif (start, index) in self.parameters:
+                self.cuts.end_windows(index, view)
+            else:
+                self._local(start, index, view)
+
+    def views(self, start: int) -> Mapping[int, View]:
+        """Return the windows that neurons of a node have on others."""
+        own = any(key[0] == start for key in self.parameters)
+        return (optimised_views if own else views)(self.graph, start)
+
+    def _local(
+        self, start: int, index: int, view: View, neurons: Tensor | None = None
+    ) -> LocalPassage:
+        """Return how windows pass a node."""
+        values = self.parameters.get((start, index), ())
+        if neurons is not None and any(value.shape[1] != 1 for value in values):
+            places = neurons // self.graph.nodes[start].shape[-1]
+            lower, upper = (own_patches(cut, places) for cut in self.cuts.end_windows(index, view))
+            chosen = self._chosen(start, index, neurons)
+            return own_lines(self._nonlinear(index), (lower, upper), chosen)
+        if values:
+            return self._localized(start, index, view)
+        if (index, view) not in self.local:
+            self.local[index, view] = self._localized(start, index, view)
+        return self.local[index, view]
+
+    def _localized(self, start: int, index: int, view: View) -> LocalPassage:
+        shapes = [self.graph.nodes[i].shape for i in self.graph.nodes[index].inputs]
+        return localize(self.passage(start, index), view, shapes)
 
     def _common(self, index: int) -> Passage:
         """Prepare the passage through a node that is the same for all substitutions."""
@@ -197,7 +251,7 @@ class State:
             return through_relaxation(self.compiled.relax(node.op, intervals, own))
         if isinstance(node.op, AffineOp):
             shapes = [self.graph.nodes[i].shape for i in node.inputs]
-            return through_affine(node.op, shapes, self.intervals[0].lower.dtype)
+            return through_affine(node.op, shapes, node.shape, self.intervals[0].lower.dtype)
         raise TypeError(f"Node {node.name!r} is neither affine nor nonlinear: {node.op!r}")
 
     def _relaxed(self, index: int, parameters: tuple[Tensor, ...]) -> Passage:
@@ -211,18 +265,29 @@ class State:
 
     def _chosen(self, start: int, index: int, neurons: Tensor | None) -> tuple[Tensor, ...]:
         """Return the given parameters of a nonlinear node, those of some neurons only."""
-        chosen = self.project(index, self.parameters[start, index])
+        chosen = self.parameters[start, index]
         if neurons is None:
             return chosen
-        both = tf.concat([neurons, neurons + self.graph.nodes[start].size], axis=0)
-        return tuple(
-            tf.gather(value, both, axis=1) if value.shape[1] != 1 else value for value in chosen
-        )
+        both = tf.concat([neurons, neurons + self.graph.nodes[start].size], axis=1)
+        return tuple(value if value.shape[1] == 1 else _picked(value, both) for value in chosen)
 
-    def initial(self, index: int) -> tuple[Tensor, ...]:
-        """Return the starting parameters of a nonlinear node, each ``(batch, 1, *shape)``."""
-        values = self._nonlinear(index).initial(self._own_intervals(index), self.slopes)
-        return tuple(value[:, None] for value in values)
+    def initial(self, start: int, index: int, sets: int | Tensor) -> tuple[Tensor, ...]:
+        """Return the starting parameters of a nonlinear node, each ``(batch, sets, *shape)``.
+
+        Where every neuron of ``start``, from both sides, has parameters of its own, it has them for
+        its window alone.
+        """
+        op = self._nonlinear(index)
+        values = op.project(op.initial(self._own_intervals(index), self.slopes))
+        view = optimised_views(self.graph, start).get(index)
+        if view is None or (isinstance(sets, int) and sets == 1):
+            return tuple(
+                tf.tile(value[:, None], [1, sets, *[1] * (len(value.shape) - 1)])
+                for value in values
+            )
+        node = self.graph.nodes[start]
+        places = tf.range(2 * node.size) % node.size // node.shape[-1]
+        return tuple(tf.gather(view.patches(value), places, axis=1) for value in values)
 
     def _own_intervals(self, index: int) -> list[Interval]:
         """Return what the method alone knows of a node's inputs."""
@@ -241,31 +306,71 @@ class State:
 
     def bound(self, start: int, rows: Tensor, rule: Rule) -> AffineBound:
         """Bound ``rows . z_start`` from above by a function that is affine in the input."""
-        return self._substitute(start, rows, rule, None)
+        return self._close(self._substitute(start, rows, rule, None))
 
     def bound_neurons(self, start: int, neurons: Tensor, rule: Rule) -> AffineBound:
-        """Bound neurons of a node, and, stacked below, their negatives, from above."""
-        shape = self.graph.nodes[start].shape
-        rows = unit_rows(neurons, shape, self.intervals[0].lower.dtype)
-        return self._substitute(start, rows, rule, neurons)
+        """Bound neurons of a node, and, stacked below, their negatives, from above.
+
+        ``neurons`` are positions, ``(batch or 1, n)``.
+        """
+        return self._close(self._substitute(start, self._units(start, neurons), rule, neurons))
+
+    def bound_values(self, start: int, neurons: Tensor, rule: Rule) -> Tensor:
+        """Return the largest values of neurons and, behind them, of their negatives.
+
+        ``neurons`` is ``(batch, n)`` and the result ``(batch, 2 n)``.
+        """
+        units = self._units(start, neurons)
+        if not self.domain.separable or rule.ends(self):
+            return self.concretize(self._close(self._substitute(start, units, rule, neurons)))
+        done = self._substitute(start, units, rule, neurons, self._at_corner)
+        rows = done.coefficients.get(0)
+        if rows is None:
+            return done.offset
+        if isinstance(rows, Windows):
+            return done.offset + rows.rise(self.cuts.width_windows(rows.view))
+        return done.offset + rise(flatten_rows(rows), flatten(self.cuts.width))
+
+    def _at_corner(self, index: int, rows: Tensor | Windows) -> Tensor:
+        """Evaluate rows of a node that is affine in the input at the input's lower corner."""
+        if isinstance(rows, Windows):
+            return inner(rows, self.cuts.corner_windows(index, rows.view))
+        column = flatten(self.cuts.corner(index))[..., None]
+        return column_product(flatten_rows(rows), column)
+
+    def _units(self, start: int, neurons: Tensor) -> Units:
+        return Units(neurons, self.graph.nodes[start].shape, self.intervals[0].lower.dtype)
 
     def _substitute(
-        self, start: int, rows: Tensor, rule: Rule, neurons: Tensor | None
-    ) -> AffineBound:
+        self,
+        start: int,
+        rows: Tensor | Units,
+        rule: Rule,
+        neurons: Tensor | None,
+        at_corner: AtCorner | None = None,
+    ) -> Substituted:
         ends = rule.ends(self)
         through = passed(self.graph, start, ends)
         self.passed[start] = tuple(dict.fromkeys((*self.passed.get(start, ()), *through)))
         own = any((start, index) in self.parameters for index in through)
-        done = substitute(
+        seen: Mapping[int, View] = {}
+        if isinstance(rows, Units) and not ends:
+            seen = self.views(start)
+        return substitute(
             self.graph,
             start,
             rows,
             lambda index: self.passage(start, index, neurons),
             ends,
-            two_sided=neurons is not None,
             stretches=None if ends or own else self.stretches,
+            at_corner=at_corner,
+            local=Local(seen, lambda index: self._local(start, index, seen[index], neurons)),
         )
-        return self._close(done)
+
+    def turn(self, index: int) -> Tensor:
+        """Return how many neurons of each sample to bound at once."""
+        batch = tf.shape(self.intervals[0].lower)[0]
+        return tf.maximum(self.budget.pairs(index) // tf.maximum(batch, 1), 1)
 
     def concretize(self, bound: AffineBound) -> Tensor:
         """Maximise an affine bound over the domain."""
@@ -274,6 +379,8 @@ class State:
     def _close(self, done: Substituted) -> AffineBound:
         """Express what the substitution stopped at in terms of the input."""
         weights, offset = done.coefficients.get(0), done.offset
+        if isinstance(weights, Windows):
+            weights = weights.dense(self.graph.input_shape)
         for index, rows in done.coefficients.items():
             if index in self.affine:
                 part = compose(rows, self.affine[index], self.graph.input_shape)
@@ -286,6 +393,13 @@ class State:
         if weights is None:
             weights = tf.zeros([1, 1, *self.graph.input_shape], offset.dtype)
         return AffineBound(weights, offset)
+
+    def largest(self, start: int, rows: Tensor, rule: Rule) -> Tensor:
+        """Bound ``rows . z_start`` from above by a number."""
+        done = self._substitute(start, rows, rule, None)
+        bound = self._close(done)
+        depends = any(i == 0 or i in self.affine for i in done.coefficients)
+        return self.concretize(bound) if depends else bound.offset
 
 
 def _all_finite(values: Tensor) -> Tensor:
@@ -329,9 +443,11 @@ def compose(rows: Tensor, known: AffineBounds, shape: tuple[int, ...]) -> Affine
     )
 
 
-def unit_rows(indices: Tensor, shape: tuple[int, ...], dtype: Tensor) -> Tensor:
-    """Return one row per index that selects this neuron: ``(1, len(indices), *shape)``."""
-    return tf.reshape(tf.one_hot(indices, size_of(shape), dtype=dtype), [1, -1, *shape])
+def _picked(values: Tensor, places: Tensor) -> Tensor:
+    """Pick sets of parameters ``(batch or 1, sets, *shape)``; places are ``(batch or 1, n)``."""
+    if places.shape[0] == 1:
+        return tf.gather(values, places[0], axis=1)
+    return tf.gather(values, places, axis=1, batch_dims=1)
 
 
 def split_signs(bound: AffineBound) -> AffineBounds:
@@ -341,65 +457,3 @@ def split_signs(bound: AffineBound) -> AffineBounds:
     return AffineBounds(
         AffineBound(upper_weights, upper_offset), AffineBound(negated_weights, negated_offset)
     )
-
-
-def neuron_interval(
-    state: State, index: int, interval: Interval, rule: Rule, wanted: Tensor
-) -> Interval:
-    """Bound some neurons of a node by a rule.
-
-    Parameters
-    ----------
-    interval : what is known of all neurons, ``(batch, *shape)``
-    wanted : int tensor, flattened positions of the neurons worth the effort, at least one
-
-    Returns
-    -------
-    the rule's own interval for those neurons and the known one for all others
-
-    Notes
-    -----
-    Positions are taken ``row_limit`` at a time, so memory does not grow with the layer's width.
-    """
-    known = tf.transpose(flatten(interval.lower)), tf.transpose(flatten(interval.upper))
-
-    def update(taken: Tensor, lowers: Tensor, uppers: Tensor) -> tuple[Tensor, Tensor]:
-        bound = state.bound_neurons(index, taken, rule)
-        upper, negated = tf.split(state.concretize(bound), 2, axis=1)
-        where = taken[:, None]
-        return (
-            tf.tensor_scatter_nd_update(lowers, where, -tf.transpose(negated)),
-            tf.tensor_scatter_nd_update(uppers, where, tf.transpose(upper)),
-        )
-
-    if state.graph.nodes[index].size <= state.row_limit:
-        lowers, uppers = update(wanted, *known)
-    else:
-        lowers, uppers = _in_turns(state, index, wanted, update, known)
-    shape = tf.shape(interval.lower)
-    return Interval(
-        tf.reshape(tf.transpose(lowers), shape), tf.reshape(tf.transpose(uppers), shape)
-    )
-
-
-def _in_turns(
-    state: State, index: int, wanted: Tensor, update: Update, known: tuple[Tensor, Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Update ``row_limit`` neurons at a time."""
-    total, limit = tf.shape(wanted)[0], state.row_limit
-    state.prepare(index)
-
-    def unfinished(begin: Tensor, *_: Tensor) -> Tensor:
-        return begin < total
-
-    def advance(begin: Tensor, lowers: Tensor, uppers: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return begin + limit, *update(wanted[begin : begin + limit], lowers, uppers)
-
-    start = (tf.constant(0), *known)
-    _, lowers, uppers = tf.while_loop(unfinished, advance, start, parallel_iterations=1)
-    return lowers, uppers
-
-
-def all_neurons(state: State, index: int) -> Tensor:
-    """Positions of all neurons of a node."""
-    return tf.range(state.graph.nodes[index].size)

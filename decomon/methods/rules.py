@@ -6,15 +6,9 @@ from dataclasses import dataclass
 from typing import final
 
 from decomon._backend import Tensor, tf
-from decomon._tensors import flatten
 from decomon.bounds import AffineBound, AffineBounds, Interval
-from decomon.methods.propagation import (
-    Rule,
-    State,
-    all_neurons,
-    neuron_interval,
-    split_signs,
-)
+from decomon.methods.neurons import all_neurons, neuron_interval
+from decomon.methods.propagation import Rule, State, split_signs
 from decomon.ops._base import NonlinearOp
 
 
@@ -38,8 +32,8 @@ class IntervalRule(Rule):
         return state.graph.ends
 
     def tighten(self, state: State, index: int, interval: Interval) -> Interval:
-        neurons = all_neurons(state, index)
-        return interval.intersect(neuron_interval(state, index, interval, CrownRule(), neurons))
+        wanted = tf.ones_like(interval.lower, dtype=tf.bool)
+        return interval.intersect(neuron_interval(state, index, interval, CrownRule(), wanted))
 
 
 @final
@@ -62,10 +56,10 @@ class ForwardRule(Rule):
         return frozenset(state.affine)
 
     def tighten(self, state: State, index: int, interval: Interval) -> Interval:
-        rows, limit = all_neurons(state, index), state.row_limit
+        rows, limit = all_neurons(state, index), state.budget.rows
         node = state.graph.nodes[index]
         parts = [
-            split_signs(state.bound_neurons(index, rows[begin : begin + limit], self))
+            split_signs(state.bound_neurons(index, rows[:, begin : begin + limit], self))
             for begin in range(0, node.size, limit)
         ]
         known = AffineBounds(
@@ -98,21 +92,9 @@ class CrownRule(Rule):
     def tighten(self, state: State, index: int, interval: Interval) -> Interval:
         interval = state.recall(index, interval)
         unsettled = _open(state, index, interval)
-        wanted = tf.where(_at_least_one(tf.reduce_any(flatten(unsettled), axis=0)))[:, 0]
-        found = neuron_interval(state, index, interval, self, tf.cast(wanted, tf.int32))
-        # What other samples of the batch needed must not change this sample's bounds.
-        own = Interval(
-            tf.where(unsettled, found.lower, interval.lower),
-            tf.where(unsettled, found.upper, interval.upper),
-        )
+        own = neuron_interval(state, index, interval, self, unsettled)
         state.unmixed[index] = own
         return state.narrowed(index, own, interval.intersect(own))
-
-
-def _at_least_one(chosen: Tensor) -> Tensor:
-    """Choose the first entry of a vector if none is: a substitution needs a row."""
-    first = tf.range(chosen.shape[0]) == 0
-    return chosen | (first & ~tf.reduce_any(chosen))
 
 
 def _open(state: State, index: int, interval: Interval) -> Tensor:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, final
 
 from decomon._backend import Shape, Tensor, tf
 from decomon.bounds import Interval, Relaxation
@@ -31,6 +32,26 @@ class Op(abc.ABC):
     @abc.abstractmethod
     def interval(self, *inputs: Interval) -> Interval:
         """Return an interval that contains the image of the inputs' intervals."""
+
+
+@final
+@dataclass(frozen=True)
+class Stencil:
+    """How a local op acts, which is the same everywhere; channels come last.
+
+    The output at place p depends on the input at the places ``stride * p + shift`` and following
+    ones, ``sides`` many along each axis.
+
+    Attributes
+    ----------
+    spread : transposes windows ``(n, *window, output channels)`` to ``(n, *larger window, input
+        channels)``, as if there was no border
+    """
+
+    sides: tuple[int, ...]
+    stride: tuple[int, ...]
+    shift: tuple[int, ...]
+    spread: Callable[[Tensor], Tensor]
 
 
 class AffineOp(Op):
@@ -80,6 +101,49 @@ class AffineOp(Op):
                 unconnected_gradients=tf.UnconnectedGradients.ZERO,
             )
         )
+
+    def select(
+        self, places: Tensor, shape: Shape, shapes: Sequence[Shape], dtype: Tensor
+    ) -> tuple[Tensor, ...] | None:
+        """Return some rows of each ``W_i``, where that takes less than to transpose unit rows.
+
+        Parameters
+        ----------
+        places : ``(n,)``: flattened positions of outputs
+        shape : the output shape, without batch axis
+        shapes : the input shapes
+
+        Returns
+        -------
+        one tensor of shape ``(n, *input shape)`` per input, or None: there is no shorter way
+        """
+        del places, shape, shapes, dtype
+        return None
+
+    def stencil(self, shapes: Sequence[Shape]) -> Stencil | None:
+        """Return how the op acts locally, if it does, and on one input; its offsets too are local.
+
+        The offset of such an op is the same at all places.
+        """
+        del shapes
+        return None
+
+    def aligned(self, shapes: Sequence[Shape], shape: Shape) -> bool:
+        """Whether entry i of the output depends on entry i of each input alone, in row-major order.
+
+        Parameters
+        ----------
+        shapes : the input shapes, without batch axis
+        shape : the output shape
+        """
+        del shapes, shape
+        return False
+
+    def factors(
+        self, shapes: Sequence[Shape], shape: Shape, dtype: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        """Return the diagonal of each ``W_i`` of an aligned op, ``(1, *shape)``, None for ones."""
+        return self.transpose(tf.ones([1, *shape], dtype), shapes)
 
     def offset(self, shapes: Sequence[Shape], dtype: Tensor) -> Tensor | None:
         """Return ``b``, shape ``(1, *output shape)``, or None if it is zero."""
@@ -164,6 +228,14 @@ class ElementwiseOp(NonlinearOp):
     @property
     def diagonal(self) -> bool:
         return True
+
+    @property
+    def uniform(self) -> bool:
+        """Whether all entries are relaxed alike, in few operations.
+
+        Then relaxations of some entries are worth computing for each row that needs them.
+        """
+        return False
 
     @property
     def requirement(self) -> str:

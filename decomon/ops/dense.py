@@ -31,6 +31,14 @@ class Dense(AffineOp):
     def transpose(self, rows: Tensor, shapes: Sequence[Shape]) -> tuple[Tensor, ...]:
         return (product(rows, tf.transpose(read(self.layer.kernel, rows.dtype))),)
 
+    def select(
+        self, places: Tensor, shape: Shape, shapes: Sequence[Shape], dtype: Tensor
+    ) -> tuple[Tensor, ...] | None:
+        if len(shape) != 1:
+            return None
+        columns = tf.transpose(read(self.layer.kernel, dtype))
+        return (tf.gather(columns, places),)
+
     def offset(self, shapes: Sequence[Shape], dtype: Tensor) -> Tensor | None:
         if self.layer.bias is None:
             return None

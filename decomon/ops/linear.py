@@ -63,6 +63,9 @@ class Negate(AffineOp):
     def diagonal(self) -> bool:
         return True
 
+    def aligned(self, shapes: Sequence[Shape], shape: Shape) -> bool:
+        return True
+
     def __call__(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         return -x
@@ -114,6 +117,9 @@ class Scale(AffineOp):
     def diagonal(self) -> bool:
         return True
 
+    def aligned(self, shapes: Sequence[Shape], shape: Shape) -> bool:
+        return True
+
     def __call__(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         return _same_shape(x * evaluate(self.factor, x.dtype), x)
@@ -145,6 +151,14 @@ class Shift(AffineOp):
     @property
     def diagonal(self) -> bool:
         return True
+
+    def aligned(self, shapes: Sequence[Shape], shape: Shape) -> bool:
+        return True
+
+    def factors(
+        self, shapes: Sequence[Shape], shape: Shape, dtype: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        return (None,)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs

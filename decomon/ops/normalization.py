@@ -24,6 +24,9 @@ class BatchNormalization(AffineOp):
     def diagonal(self) -> bool:
         return True
 
+    def aligned(self, shapes: Sequence[Shape], shape: Shape) -> bool:
+        return True
+
     def __call__(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         return x * self._scale(x.dtype) + self._shift(x.dtype)

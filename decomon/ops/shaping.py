@@ -23,6 +23,14 @@ class Reshape(NonnegativeOp):
     def diagonal(self) -> bool:
         return True
 
+    def aligned(self, shapes: Sequence[Shape], shape: Shape) -> bool:
+        return True
+
+    def factors(
+        self, shapes: Sequence[Shape], shape: Shape, dtype: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        return (None,)
+
     def __call__(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         return tf.reshape(x, [tf.shape(x)[0], *self.shape])

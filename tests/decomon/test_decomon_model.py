@@ -487,7 +487,7 @@ class TestIntermediate:
 
         def substitutions(sets: Any) -> set[int]:
             state = State(
-                verifier.graph, sets, verifier.method, verifier.slopes, {}, verifier.row_limit
+                verifier.graph, sets, verifier.method, verifier.slopes, {}, verifier.budget
             )
             state.propagate()
             return set(state.passed)

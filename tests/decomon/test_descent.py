@@ -57,7 +57,7 @@ def test_a_sample_without_progress_drops_out_and_keeps_its_best() -> None:
 
 
 def test_slow_progress_counts_once_it_adds_up() -> None:
-    slow = 1 - 4e-6 * np.arange(21)
+    slow = 1 - 2e-5 * np.arange(21)
     script = Scripted(slow[:, None, None])
     assert run(script, patience=5)[0, 0] == slow[-1]
     script = Scripted(slow[:, None, None])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import decomon
+from decomon.budget import Budget
 from decomon.domains import BoxDomain
 from decomon.errors import UnsupportedModelError
 from decomon.graph import Graph, from_keras
@@ -62,7 +63,7 @@ def bounds(
     for method in (METHODS[name] for name in methods):
         if method.intermediate not in states:
             states[method.intermediate] = state = State(
-                graph, domain, method, VolumeSlope(), {}, 64
+                graph, domain, method, VolumeSlope(), {}, budget(graph, domain)
             )
             state.propagate()
         state = states[method.intermediate]
@@ -70,6 +71,10 @@ def bounds(
         upper, negated = np.split(state.concretize(bound).numpy(), 2, axis=1)
         found[method.name] = upper, -negated
     return found
+
+
+def budget(graph: Graph, domain: BoxDomain) -> Budget:
+    return Budget(graph, domain.x_min.dtype.size, optimised=False, forward=True)
 
 
 def boxes(dtype: str) -> tuple[Array, Array]:
@@ -90,7 +95,7 @@ def slack(graph: Graph, low: Array, high: Array) -> float:
     on these is off by gamma_n times that, n being the number of all entries and operations.
     """
     domain = BoxDomain(tf.constant(low), tf.constant(high))
-    state = State(graph, domain, METHODS["forward-ibp"], VolumeSlope(), {}, 64)
+    state = State(graph, domain, METHODS["forward-ibp"], VolumeSlope(), {}, budget(graph, domain))
     state.propagate()
     largest = max(
         float(tf.reduce_max(tf.maximum(tf.abs(i.lower), tf.abs(i.upper))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -29,6 +29,10 @@ class Hinge(ElementwiseOp):
                 "A hinge is convex: its left slope must not exceed its right slope. "
                 f"Received: left={self.left}, right={self.right}"
             )
+
+    @property
+    def uniform(self) -> bool:
+        return True
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         (z,) = inputs
@@ -82,7 +86,10 @@ class Hinge(ElementwiseOp):
         through either end: at both ends the line is then not below the function, hence, by
         convexity, nowhere in between (whatever the slope is, even if the division underflowed).
         """
-        (interval,), (parameter,) = intervals, parameters
+        return self.relaxer(intervals)(parameters)
+
+    def relaxer(self, intervals: Sequence[Interval]) -> Callable[[tuple[Tensor, ...]], Lines]:
+        (interval,) = intervals
         lower, upper = interval.lower, interval.upper
         inside = self._inside(interval)
         width = upper - lower
@@ -101,9 +108,12 @@ class Hinge(ElementwiseOp):
         piece = tf.where(
             lower >= 0, self.right * tf.ones_like(lower), self.left * tf.ones_like(lower)
         )[:, None]
-        return Lines(
-            lower_slope=tf.where(inside, parameter, piece),
-            lower_offset=None,
-            upper_slope=tf.where(inside, slope[:, None], piece),
-            upper_offset=tf.where(inside, offset[:, None], tf.zeros_like(piece)),
-        )
+        upper_slope = tf.where(inside, slope[:, None], piece)
+        upper_offset = tf.where(inside, offset[:, None], tf.zeros_like(piece))
+
+        def relax(parameters: tuple[Tensor, ...]) -> Lines:
+            (parameter,) = parameters
+            lower_slope = tf.where(inside, parameter, piece)
+            return Lines(lower_slope, None, upper_slope, upper_offset)
+
+        return relax
