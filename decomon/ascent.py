@@ -26,31 +26,35 @@ def climb(graph: Graph, domain: Domain, points: Tensor, rows: Tensor, steps: Ten
     set to where the gradient's linear function is largest: along the sign of the gradient in a
     box, along the gradient itself in a Euclidean ball.
     """
-    outer = tf.shape(points)[:2]
+    shape = tf.shape(points)
+    outer = shape[:2]
     center = domain.center()[:, None]
     outputs = tf.concat([outer, graph.output_shape], axis=0)
     axes = list(range(2, 2 + len(graph.output_shape)))
-    ones = [1] * len(graph.input_shape)
+    scalars = tf.concat([outer, [1] * len(graph.input_shape)], axis=0)
+    directions = tf.reshape(rows, [-1, *graph.output_shape])
 
     def value_and_gradient(at: Tensor) -> tuple[Tensor, Tensor]:
-        with tf.GradientTape() as tape:
-            tape.watch(at)
-            logits = graph(tf.reshape(at, [-1, *graph.input_shape]))
-            value = tf.reduce_sum(tf.reshape(logits, outputs) * rows, axis=axes)
-        return value, tape.gradient(value, at)
+        flat = tf.reshape(at, [-1, *graph.input_shape])
+        # Of the weights, no gradients are wanted.
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(flat)
+            logits = graph(flat)
+        value = tf.reduce_sum(tf.reshape(logits, outputs) * rows, axis=axes)
+        gradient = tape.gradient(logits, flat, output_gradients=directions)
+        return value, tf.reshape(gradient, shape)
 
     def advance(
         step: Tensor, at: Tensor, best: Tensor, best_value: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         value, gradient = value_and_gradient(at)
         better = value > best_value
-        mask = tf.reshape(better, tf.concat([outer, ones], axis=0))
         rate = 0.5 * (1 - tf.cast(step, at.dtype) / tf.cast(steps + 1, at.dtype))
         moved = domain.project(at + rate * (domain.maximizer(gradient) - center))
         return (
             step + 1,
             moved,
-            tf.where(mask, at, best),
+            tf.where(tf.reshape(better, scalars), at, best),
             tf.where(better, value, best_value),
         )
 

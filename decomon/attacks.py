@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from decomon.balls import balls
 from decomon.domains import Domain
 from decomon.inputs import batches, check_count
 from decomon.models import signature_of
 from decomon.replay import real_outputs
-from decomon.robustness import Progress, by_input, limit, prepare
-from decomon.robustness_box import as_given, boxes_of
+from decomon.robustness import Progress, Question, ask, by_input, limit, pose
+from decomon.robustness_box import as_given, pose_boxes
+from decomon.robustness_noise import pose_balls
 from decomon.search import STEPS, search
 
 
@@ -70,7 +70,22 @@ def attack(
     ------
     As :func:`~decomon.get_adv`.
     """
-    verifier, regions, asked = prepare(model, domain, source_labels, target_labels)
+    question = ask(pose(model, domain), source_labels, target_labels)
+    points, margin = _attack(model, question, batch_size, steps, restarts, seed, progress)
+    return Attacked(by_input(model, points), margin)
+
+
+def _attack(
+    model: Any,
+    question: Question,
+    batch_size: int,
+    steps: int,
+    restarts: int,
+    seed: int,
+    progress: Progress | None,
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Answer :func:`attack`; points are those of one flat input."""
+    verifier, regions, asked = question
     batch_size = check_count("batch_size", batch_size, minus_one=True)
     steps = check_count("steps", steps)
     restarts = check_count("restarts", restarts, zero=True)
@@ -94,7 +109,7 @@ def attack(
     if not verifier.graph.stripped and len(points):
         parts = signature_of(model).split(points)
         margin = asked.of(real_outputs(model, parts)[:, None])[:, 0]
-    return Attacked(by_input(model, points), margin.astype(verifier.dtype.as_numpy_dtype))
+    return points, margin.astype(verifier.dtype.as_numpy_dtype)
 
 
 def attack_box(
@@ -114,18 +129,9 @@ def attack_box(
 
     ``x_min`` and ``x_max`` are as for :func:`~decomon.get_adv_box`.
     """
-    points, margin = attack(
-        model,
-        boxes_of(model, x_min, x_max),
-        source_labels,
-        target_labels,
-        batch_size,
-        steps=steps,
-        restarts=restarts,
-        seed=seed,
-        progress=progress,
-    )
-    return Attacked(as_given(model, x_min, points), margin)
+    question = ask(pose_boxes(model, x_min, x_max), source_labels, target_labels)
+    points, margin = _attack(model, question, batch_size, steps, restarts, seed, progress)
+    return Attacked(as_given(model, x_min, by_input(model, points)), margin)
 
 
 def attack_noise(
@@ -147,15 +153,6 @@ def attack_noise(
 
     ``x``, ``eps``, ``p`` and ``clip`` are as for :func:`~decomon.get_adv_noise`.
     """
-    points, margin = attack(
-        model,
-        balls(model, x, eps, p, clip),
-        source_labels,
-        target_labels,
-        batch_size,
-        steps=steps,
-        restarts=restarts,
-        seed=seed,
-        progress=progress,
-    )
-    return Attacked(as_given(model, x, points), margin)
+    question = ask(pose_balls(model, x, eps, p, clip), source_labels, target_labels)
+    points, margin = _attack(model, question, batch_size, steps, restarts, seed, progress)
+    return Attacked(as_given(model, x, by_input(model, points)), margin)

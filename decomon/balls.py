@@ -13,17 +13,19 @@ from decomon._tensors import size_of
 from decomon.domains import BallDomain
 from decomon.domains._checks import as_array
 from decomon.inputs import check_inputs
-from decomon.models import signature_of, verifier_of
-from decomon.signature import Port, entries
+from decomon.signature import Port, Signature, entries
 
 Array = NDArray[np.floating]
 
 
-def balls(model: Any, x: Any, eps: Any, p: Any, clip: Any, *, name: str = "eps") -> BallDomain:
+def balls(
+    signature: Signature, x: Any, eps: Any, p: Any, clip: Any, *, name: str = "eps"
+) -> BallDomain:
     """Return balls of the flat input of a model.
 
     Parameters
     ----------
+    signature : of the model
     x : array, or, for several inputs, a list, tuple or dict of arrays
     eps : number, ``(batch,)`` or per feature, or one of these for each input
     p : 1, 2 or infinity; the norm is that of all inputs together
@@ -35,8 +37,6 @@ def balls(model: Any, x: Any, eps: Any, p: Any, clip: Any, *, name: str = "eps")
     ValueError
         If something is not usable, or samples lie outside of ``clip``.
     """
-    verifier_of(model)  # what is wrong with the model comes first
-    signature = signature_of(model)
     ports = signature.inputs
     points = [part.astype(np.float64) for part in check_inputs("x", x, signature)]
     radii = radii_of(name, eps, len(points[0]), ports)

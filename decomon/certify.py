@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, final
@@ -10,17 +11,26 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from decomon._backend import tf
 from decomon.balls import balls, given_each, radii_of
-from decomon.domains import Domain
-from decomon.inputs import batches, check_domain, check_inputs, check_progress
+from decomon.inputs import batches, check_count, check_domain, check_inputs, check_progress
 from decomon.methods import METHODS as _METHODS
 from decomon.models import signature_of, verifier_of
-from decomon.replay import predict
-from decomon.robustness import Progress, check_adv, get_adv
+from decomon.replay import real_outputs
+from decomon.robustness import (
+    Progress,
+    Question,
+    bound_margins,
+    by_input,
+    limit,
+    search_margins,
+    settled,
+)
 from decomon.robustness_box import as_given
-from decomon.search import rounding_seen
+from decomon.search import STEPS, check_both, found, rounding_seen
 from decomon.signature import like
-from decomon.specs import check_classes, label_mask, margins
+from decomon.specs import check_classes, margins, true_classes
+from decomon.verifier import as_tensor
 
 _LOOKED_AT = 64  # samples at once
 _MARGIN_OF_NOISE = 4.0
@@ -123,22 +133,22 @@ def certify(
     """
     begin = time.perf_counter()
     check_progress(progress)
-    graph = verifier_of(model).graph
-    signature = signature_of(model)
+    verifier, signature = verifier_of(model), signature_of(model)
     ports = signature.inputs
-    batch = len(check_inputs("x", x, signature)[0])
+    points = check_inputs("x", x, signature)
+    batch = len(points[0])
     radii = [_per_sample(r) for r in radii_of("epsilon", epsilon, batch, ports)]
-    true = _check_labels(labels, batch, check_classes("Verdicts", graph.output_shapes, signature))
-    domain = balls(model, x, epsilon, p, clip, name="epsilon")
-    bounded, attacked = _halves(progress)
-    settings = (model, domain, true, None, batch_size, n_sub_boxes)
-    upper = get_adv(*settings, progress=bounded)
-    lower, flat = check_adv(*settings, return_points=True, progress=attacked)
-    found = as_given(model, x, flat)
+    n_classes = check_classes("Verdicts", verifier.graph.output_shapes, signature)
+    true = true_classes("labels", labels, batch, n_classes)
+    regions = check_domain(balls(signature, x, epsilon, p, clip, name="epsilon"), signature)
+    n_sub_boxes = check_count("n_sub_boxes", n_sub_boxes)
+    batch_size = check_count("batch_size", batch_size, minus_one=True)
+    question = Question(verifier, regions, margins(true, None, batch, n_classes))
+    upper, lower, flat = _bound_and_attack(question, batch_size, n_sub_boxes, progress)
     # In its own arithmetic, the network attains the lower bound.
     upper = np.maximum(upper, lower)
-    predicted, predicted_found = predict(model, x), predict(model, found)
-    noise = _noise(model, domain, true, np.flatnonzero(upper < 0), flat)
+    predicted, predicted_found = _classes(model, points, signature.split(flat))
+    noise = _noise(question, np.flatnonzero(upper < 0), flat)
     verdicts: list[Verdict] = []
     reasons: list[str] = []
     for sample in range(batch):
@@ -155,7 +165,7 @@ def certify(
         tuple(verdicts),
         upper,
         lower,
-        found,
+        as_given(model, x, by_input(model, flat)),
         predicted,
         predicted_found,
         tuple(reasons),
@@ -174,19 +184,53 @@ def _halves(progress: Progress | None) -> tuple[Progress | None, Progress | None
     )
 
 
+def _bound_and_attack(
+    question: Question, batch_size: int, n_sub_boxes: int, progress: Progress | None
+) -> tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]:
+    """Return what ``get_adv`` and ``check_adv`` do, and points of one flat input.
+
+    Samples that fit one batch are bounded and attacked together, as attacks start from bounds.
+    """
+    bounded, attacked = _halves(progress)
+    verifier, regions, asked = question
+    parts = list(batches(len(regions), batch_size, limit(verifier, n_sub_boxes)))
+    several = len(parts) != 1 or asked.rows.shape[1] > verifier.row_limit
+    if verifier.steps or n_sub_boxes > 1 or several:
+        upper = bound_margins(question, batch_size, n_sub_boxes, bounded)
+        return upper, *search_margins(question, batch_size, n_sub_boxes, attacked)
+    outer, nearest, questions = regions.sets(verifier)
+    rows, valid = as_tensor(asked.rows, verifier.dtype), tf.constant(asked.valid)
+    both = questions.both(outer, rows)
+    looked = questions.look(outer, nearest, both[0], valid)
+    upper = settled(verifier, regions, asked, outer, both[0].upper.numpy(), looked)
+    if bounded is not None:
+        bounded(len(regions), len(regions))
+    check_both(both, verifier, outer)
+    sought = questions.search(nearest, rows, valid, both, None, STEPS)
+    best = found(verifier, regions, asked, sought)
+    if attacked is not None:
+        attacked(len(regions), len(regions))
+    return upper, best.margin.astype(verifier.dtype.as_numpy_dtype), best.points
+
+
+def _classes(
+    model: Any, x: Sequence[NDArray[np.floating]], found: Sequence[NDArray[np.floating]]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return what the real model makes of both, at one go, as starting it takes a while."""
+    both = [np.concatenate(pair) for pair in zip(x, found, strict=True)]
+    outputs = real_outputs(model, both).argmax(axis=-1)
+    return outputs[: len(x[0])], outputs[len(x[0]) :]
+
+
 def _noise(
-    model: Any, domain: Domain, true: Any, chosen: NDArray[np.intp], points: Any
+    question: Question, chosen: NDArray[np.intp], flat: NDArray[np.floating]
 ) -> NDArray[np.floating]:
     """Return how far a proof must be from zero, so that the model's own rounding cannot undo it.
 
     Networks whose large values cancel round more than others.  Four times what is seen at some
     points is a safeguard, not a bound of it.
     """
-    verifier, signature = verifier_of(model), signature_of(model)
-    regions = check_domain(domain, signature)
-    parts = points if len(signature.inputs) > 1 else [points]
-    flat = signature.join(parts)
-    asked = margins(true, None, len(regions), verifier.graph.output_shapes[0][0])
+    verifier, regions, asked = question
     noise = np.zeros(len(regions))
     for part in batches(len(chosen), _LOOKED_AT, _LOOKED_AT):
         some = chosen[part]
@@ -222,14 +266,3 @@ def _decide(
 def _per_sample(radius: NDArray[np.floating]) -> NDArray[np.floating]:
     """Drop the axes of the features, unless radii differ between them."""
     return radius.reshape(len(radius)) if radius.size == len(radius) else radius
-
-
-def _check_labels(labels: Any, batch: int, n_classes: int) -> NDArray[np.intp]:
-    mask = label_mask("labels", labels, batch, n_classes)
-    several = np.flatnonzero(mask.sum(axis=1) != 1)
-    if several.size:
-        raise ValueError(
-            "labels must give one true class per sample. "
-            f"Received: classes {np.flatnonzero(mask[several[0]]).tolist()} for sample {several[0]}"
-        )
-    return mask.argmax(axis=1)

@@ -10,10 +10,11 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from decomon._backend import Tensor, tf
+from decomon._backend import Tensor
 from decomon._tensors import size_of
 from decomon.domains import BoxDomain, Domain
 from decomon.domains._checks import as_array, check_batches, check_order, check_points
+from decomon.questions import Questions, reachable
 from decomon.signature import Port, Signature, entries
 from decomon.verifier import Verifier
 
@@ -65,11 +66,13 @@ class Regions:
         return self._cut().nearest(*_grids(verifier))
 
     def reachable(self, points: Tensor) -> Tensor:
-        """Return the nearest points that the model can see; ``points`` is ``(batch, count, ...)``.
+        """Return the nearest points that the model can see, of ``(batch, count, ...)``."""
+        return reachable(self.whole, points)
 
-        The corners of :meth:`nearest` are whole where decimals are cut off, so no point leaves it.
-        """
-        return points if self.whole is None else tf.where(self.whole, tf.round(points), points)
+    def sets(self, verifier: Verifier) -> tuple[Domain, Domain, Questions]:
+        """Return :meth:`outer`, :meth:`nearest` and what is compiled for both."""
+        outer, nearest = self.outer(verifier), self.nearest(verifier)
+        return outer, nearest, verifier.questions(outer, nearest, self.whole)
 
     def inside(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
         """Return points that lie in the set as it was given, in its own dtype."""

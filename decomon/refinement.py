@@ -11,11 +11,11 @@ from decomon._backend import Shape
 from decomon._tensors import size_of
 from decomon.domains import BoxDomain
 from decomon.domains._checks import as_floats
-from decomon.inputs import batches, check_count, check_domain
-from decomon.models import signature_of, verifier_of
+from decomon.inputs import batches, check_count
+from decomon.models import signature_of
 from decomon.refine import all_rows, most_violated, split_sets
-from decomon.robustness import Array, Progress, limit, prepare, warn_of_logits
-from decomon.robustness_box import boxes_of
+from decomon.robustness import Array, Progress, ask, limit, warn_of_logits
+from decomon.robustness_box import pose_boxes
 from decomon.signature import like, split
 from decomon.verifier import as_tensor
 
@@ -111,15 +111,14 @@ def refine_box(
     ------
     As :func:`~decomon.get_adv`.
     """
-    domain = boxes_of(model, x_min, x_max)
+    posed = pose_boxes(model, x_min, x_max)
     n_sub_boxes = check_count("n_sub_boxes", n_sub_boxes)
     batch_size = check_count("batch_size", batch_size, minus_one=True)
-    verifier = verifier_of(model)
+    verifier, _, regions = posed
     graph, asked = verifier.graph, None
     if source_labels is not None:
-        verifier, regions, asked = prepare(model, domain, source_labels, target_labels)
+        asked = ask(posed, source_labels, target_labels).asked
     elif target_labels is None:
-        regions = check_domain(domain, signature_of(model))
         warn_of_logits(model, 3)
     else:
         raise ValueError(

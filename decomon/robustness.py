@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from decomon._backend import tf
+from decomon.diagnosis import check_bounds
 from decomon.domains import Domain
 from decomon.inputs import Regions, batches, check_count, check_domain
 from decomon.models import DecomonModel, signature_of, verifier_of
+from decomon.questions import Looked, all_of
 from decomon.refine import all_rows, most_violated, split_sets
 from decomon.rounding import doubtful, round_up
-from decomon.search import margins_at, search
-from decomon.signature import split
+from decomon.search import check_margins, margins_at, search
+from decomon.signature import Signature, split
 from decomon.specs import Margins, check_classes, margins
 from decomon.verifier import Verifier, as_tensor
 
@@ -100,7 +102,15 @@ def get_adv(
         If the arithmetic overflowed, or, as a :class:`~decomon.errors.DomainError`, if a logarithm,
         a root or a division is not known to be defined on the whole set.
     """
-    verifier, regions, asked = prepare(model, domain, source_labels, target_labels)
+    question = ask(pose(model, domain), source_labels, target_labels)
+    return bound_margins(question, batch_size, n_sub_boxes, progress)
+
+
+def bound_margins(
+    question: Question, batch_size: int, n_sub_boxes: int, progress: Progress | None
+) -> Array:
+    """Answer :func:`get_adv`."""
+    verifier, regions, asked = question
     n_sub_boxes = check_count("n_sub_boxes", n_sub_boxes)
     batch_size = check_count("batch_size", batch_size, minus_one=True)
     results: list[Array] = [np.zeros(0, verifier.dtype.as_numpy_dtype)]
@@ -115,25 +125,66 @@ def _margin_bounds(
     verifier: Verifier, regions: Regions, asked: Margins, n_sub_boxes: int, first: int
 ) -> Array:
     """Return upper bounds of the largest margins, ``(batch,)``, with signs that rounding spares."""
-    leaves = split_sets(
-        verifier,
-        regions.outer(verifier),
-        as_tensor(asked.rows, verifier.dtype),
-        n_sub_boxes,
-        most_violated(asked.valid),
-        first,
-    )
-    upper = asked.largest(leaves.root())
+    outer, nearest, questions = regions.sets(verifier)
+    rows, valid = as_tensor(asked.rows, verifier.dtype), tf.constant(asked.valid)
+    if n_sub_boxes == 1:
+        outer = verifier.prepared(outer, rows.shape[1])
+        questions = verifier.questions(outer, nearest, regions.whole)
+        pieces = zip(verifier.pieces(rows), verifier.pieces(valid), strict=True)
+        found = [questions.margins(outer, nearest, *piece) for piece in pieces]
+        upper = np.concatenate([part.numpy() for part, _ in found], axis=1)
+        looked = all_of([part for _, part in found])
+        return settled(verifier, regions, asked, outer, upper, looked, first)
+    leaves = split_sets(verifier, outer, rows, n_sub_boxes, most_violated(asked.valid), first)
+    corners = as_tensor(leaves.corners, verifier.dtype)
+    corners = verifier.geometry(nearest).project(nearest, corners)
+    points = tf.concat([nearest.center()[:, None], corners], axis=1)
+    attained = margins_at(verifier, asked, points, first)
+    upper, magnitude = asked.largest(leaves.root()), leaves.magnitude()
+    return _signed(verifier, regions, asked, upper, attained, magnitude, n_sub_boxes, first)
+
+
+def settled(
+    verifier: Verifier,
+    regions: Regions,
+    asked: Margins,
+    outer: Domain,
+    upper: Array,
+    looked: Looked,
+    first: int = 0,
+) -> Array:
+    """Return what is proven by bounds ``upper`` of rows over whole sets, ``(batch,)``."""
+    upper = np.where(np.isfinite(upper), upper, np.inf)  # what is no number bounds nothing
+    check_bounds(upper, verifier, outer, first)
+    attained = asked.of(looked.logits.numpy())
+    check_margins(verifier, attained, looked.points, first)
+    magnitude = np.nan_to_num(looked.sizes.numpy(), nan=np.inf, posinf=np.inf)
+    return _signed(verifier, regions, asked, asked.largest(upper), attained, magnitude, 1, first)
+
+
+def _signed(
+    verifier: Verifier,
+    regions: Regions,
+    asked: Margins,
+    upper: Array,
+    attained: Array,
+    magnitude: Array,
+    n_sub_boxes: int,
+    first: int,
+) -> Array:
+    """Return bounds ``(batch,)`` whose signs are not owed to rounding.
+
+    Parameters
+    ----------
+    upper : ``(batch,)``: the bounds as they were computed
+    attained : ``(batch, count)``: margins of the network at some points
+    magnitude : ``(batch,)``: how large the terms are that bounds are differences of
+    """
     # Rounding can put a bound below a value that the network itself attains.
-    domain = regions.nearest(verifier)
-    corners = verifier.geometry(domain).project(domain, as_tensor(leaves.corners, verifier.dtype))
-    points = tf.concat([domain.center()[:, None], corners], axis=1)
-    attained = margins_at(verifier, asked, points, first).max(axis=1)
-    upper = np.maximum(upper, round_up(attained, verifier.dtype.as_numpy_dtype))
+    upper = np.maximum(upper, round_up(attained.max(axis=1), verifier.dtype.as_numpy_dtype))
     if verifier.dtype.name == "float64":
         return upper
-    again = np.flatnonzero(doubtful(upper, leaves.magnitude()))
-    for sample in again:
+    for sample in np.flatnonzero(doubtful(upper, magnitude)):
         one = slice(sample, sample + 1)
         exact = _margin_bounds(
             verifier.precise, regions[one], asked[one], n_sub_boxes, first + int(sample)
@@ -202,7 +253,16 @@ def check_adv(
     ------
     As :func:`get_adv`.
     """
-    verifier, regions, asked = prepare(model, domain, source_labels, target_labels)
+    question = ask(pose(model, domain), source_labels, target_labels)
+    value, points = search_margins(question, batch_size, n_sub_boxes, progress)
+    return (value, by_input(model, points)) if return_points else value
+
+
+def search_margins(
+    question: Question, batch_size: int, n_sub_boxes: int, progress: Progress | None
+) -> tuple[Array, Array]:
+    """Answer :func:`check_adv`; points are those of one flat input."""
+    verifier, regions, asked = question
     n_sub_boxes = check_count("n_sub_boxes", n_sub_boxes)
     batch_size = check_count("batch_size", batch_size, minus_one=True)
     values: list[Array] = [np.zeros(0)]
@@ -220,13 +280,13 @@ def check_adv(
                 part.start,
                 quick=True,
             )
-        found = search(verifier, regions[part], asked[part], leaves, part.start)
-        values.append(found.margin)
-        points.append(found.points)
-    value = np.concatenate(values).astype(verifier.dtype.as_numpy_dtype)
-    if not return_points:
-        return value
-    return value, by_input(model, np.concatenate(points))
+        best = search(verifier, regions[part], asked[part], leaves, part.start)
+        values.append(best.margin)
+        points.append(best.points)
+    return (
+        np.concatenate(values).astype(verifier.dtype.as_numpy_dtype),
+        np.concatenate(points),
+    )
 
 
 def get_range(
@@ -256,7 +316,9 @@ def get_range(
     ------
     As :func:`get_adv`.
     """
-    upper, lower = bound_outputs(model, domain, batch_size, n_sub_boxes, progress, (1.0, -1.0))
+    upper, lower = bound_outputs(
+        model, pose(model, domain), batch_size, n_sub_boxes, progress, (1.0, -1.0)
+    )
     return Range(upper, lower)
 
 
@@ -269,7 +331,7 @@ def get_upper(
     progress: Progress | None = None,
 ) -> Any:
     """Bound every output over each input set from above; see :func:`get_range`."""
-    return bound_outputs(model, domain, batch_size, n_sub_boxes, progress, (1.0,))[0]
+    return bound_outputs(model, pose(model, domain), batch_size, n_sub_boxes, progress, (1.0,))[0]
 
 
 def get_lower(
@@ -281,7 +343,7 @@ def get_lower(
     progress: Progress | None = None,
 ) -> Any:
     """Bound every output over each input set from below; see :func:`get_range`."""
-    return bound_outputs(model, domain, batch_size, n_sub_boxes, progress, (-1.0,))[0]
+    return bound_outputs(model, pose(model, domain), batch_size, n_sub_boxes, progress, (-1.0,))[0]
 
 
 def limit(verifier: Verifier, n_sub_boxes: int) -> int:
@@ -290,14 +352,34 @@ def limit(verifier: Verifier, n_sub_boxes: int) -> int:
     return max(1, min(verifier.sample_limit, _LEAF_BYTES // (leaf * n_sub_boxes)))
 
 
-def prepare(
-    model: Any, domain: Any, source_labels: Any, target_labels: Any
-) -> tuple[Verifier, Regions, Margins]:
-    """Check everything that margins need."""
-    verifier = verifier_of(model)
-    n_classes = check_classes("Margins", verifier.graph.output_shapes, signature_of(model))
-    regions = check_domain(domain, signature_of(model))
-    return verifier, regions, margins(source_labels, target_labels, len(regions), n_classes)
+class Posed(NamedTuple):
+    """Checked sets of inputs of a model."""
+
+    verifier: Verifier
+    signature: Signature
+    regions: Regions
+
+
+class Question(NamedTuple):
+    """Checked sets, and the margins that are asked for."""
+
+    verifier: Verifier
+    regions: Regions
+    asked: Margins
+
+
+def pose(model: Any, domain: Any) -> Posed:
+    """Check sets of inputs of a model; what is wrong with the model comes first."""
+    verifier, signature = verifier_of(model), signature_of(model)
+    return Posed(verifier, signature, check_domain(domain, signature))
+
+
+def ask(posed: Posed, source_labels: Any, target_labels: Any) -> Question:
+    """Check labels."""
+    verifier, signature, regions = posed
+    n_classes = check_classes("Margins", verifier.graph.output_shapes, signature)
+    asked = margins(source_labels, target_labels, len(regions), n_classes)
+    return Question(verifier, regions, asked)
 
 
 def by_input(model: Any, points: Array) -> Any:
@@ -320,7 +402,7 @@ def warn_of_logits(model: Any, stacklevel: int) -> None:
 
 def bound_outputs(
     model: Any,
-    domain: Any,
+    posed: Posed,
     batch_size: int,
     n_sub_boxes: int,
     progress: Progress | None,
@@ -334,9 +416,8 @@ def bound_outputs(
     ``tuning`` is a number of steps and a learning rate for the relaxations; by default those of
     the model.
     """
-    verifier = verifier_of(model)
+    verifier, _, regions = posed
     graph = verifier.graph
-    regions = check_domain(domain, signature_of(model))
     n_sub_boxes = check_count("n_sub_boxes", n_sub_boxes)
     batch_size = check_count("batch_size", batch_size, minus_one=True)
     if tuning is not None:
@@ -346,16 +427,19 @@ def bound_outputs(
     rows = np.concatenate([sign * eye for sign in signs]).reshape(1, -1, *graph.output_shape)
     results: list[Array] = [np.zeros((0, rows.shape[1]), verifier.dtype.as_numpy_dtype)]
     for part in batches(len(regions), batch_size, limit(verifier, n_sub_boxes), progress):
+        outer = regions[part].outer(verifier)
+        if n_sub_boxes == 1:
+            outer = verifier.prepared(outer, rows.shape[1])
         columns = [
             split_sets(
                 verifier,
-                regions[part].outer(verifier),
-                as_tensor(rows[:, begin : begin + verifier.row_limit], verifier.dtype),
+                outer,
+                as_tensor(piece, verifier.dtype),
                 n_sub_boxes,
                 all_rows,
                 part.start,
             ).root()
-            for begin in range(0, rows.shape[1], verifier.row_limit)
+            for piece in verifier.pieces(rows)
         ]
         results.append(np.concatenate(columns, axis=1))
     both = np.concatenate(results).reshape(len(regions), len(signs), eye.shape[0])

@@ -7,16 +7,18 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from decomon.domains import BoxDomain
-from decomon.inputs import boxes, check_count
+from decomon.inputs import Regions, boxes, check_count
 from decomon.models import check_rate, signature_of, verifier_of
 from decomon.robustness import (
     Array,
+    Posed,
     Progress,
     Range,
+    ask,
+    bound_margins,
     bound_outputs,
-    check_adv,
-    get_adv,
+    by_input,
+    search_margins,
 )
 from decomon.signature import like
 
@@ -57,10 +59,8 @@ def get_adv_box(
     ------
     As :func:`~decomon.get_adv`.
     """
-    domain = boxes_of(model, x_min, x_max)
-    return get_adv(
-        model, domain, source_labels, target_labels, batch_size, n_sub_boxes, progress=progress
-    )
+    question = ask(pose_boxes(model, x_min, x_max), source_labels, target_labels)
+    return bound_margins(question, batch_size, n_sub_boxes, progress)
 
 
 @overload
@@ -124,18 +124,9 @@ def check_adv_box(
     ------
     As :func:`~decomon.get_adv`.
     """
-    domain = boxes_of(model, x_min, x_max)
-    values, points = check_adv(
-        model,
-        domain,
-        source_labels,
-        target_labels,
-        batch_size,
-        n_sub_boxes,
-        return_points=True,
-        progress=progress,
-    )
-    return (values, as_given(model, x_min, points)) if return_points else values
+    question = ask(pose_boxes(model, x_min, x_max), source_labels, target_labels)
+    values, points = search_margins(question, batch_size, n_sub_boxes, progress)
+    return (values, as_given(model, x_min, by_input(model, points))) if return_points else values
 
 
 def get_range_box(
@@ -163,9 +154,9 @@ def get_range_box(
     ------
     As :func:`~decomon.get_adv`.
     """
-    domain = boxes_of(model, x_min, x_max)
+    posed = pose_boxes(model, x_min, x_max)
     signs = (1.0, -1.0)
-    upper, lower = bound_outputs(model, domain, batch_size, n_sub_boxes, progress, signs)
+    upper, lower = bound_outputs(model, posed, batch_size, n_sub_boxes, progress, signs)
     return Range(upper, lower)
 
 
@@ -179,8 +170,8 @@ def get_upper_box(
     progress: Progress | None = None,
 ) -> Any:
     """Bound every output over each box from above; see :func:`get_range_box`."""
-    domain = boxes_of(model, x_min, x_max)
-    return bound_outputs(model, domain, batch_size, n_sub_boxes, progress, (1.0,))[0]
+    posed = pose_boxes(model, x_min, x_max)
+    return bound_outputs(model, posed, batch_size, n_sub_boxes, progress, (1.0,))[0]
 
 
 def get_lower_box(
@@ -193,8 +184,8 @@ def get_lower_box(
     progress: Progress | None = None,
 ) -> Any:
     """Bound every output over each box from below; see :func:`get_range_box`."""
-    domain = boxes_of(model, x_min, x_max)
-    return bound_outputs(model, domain, batch_size, n_sub_boxes, progress, (-1.0,))[0]
+    posed = pose_boxes(model, x_min, x_max)
+    return bound_outputs(model, posed, batch_size, n_sub_boxes, progress, (-1.0,))[0]
 
 
 def get_upper_box_tuning(
@@ -257,10 +248,10 @@ def as_given(model: Any, given: Any, points: Any) -> Any:
     return like(given, ports, points if len(ports) > 1 else [points])
 
 
-def boxes_of(model: Any, x_min: Any, x_max: Any) -> BoxDomain:
-    """Return boxes of the flat input of a model."""
-    verifier_of(model)  # what is wrong with the model comes first
-    return boxes(x_min, x_max, signature_of(model))
+def pose_boxes(model: Any, x_min: Any, x_max: Any) -> Posed:
+    """Check boxes of the flat input of a model; what is wrong with the model comes first."""
+    verifier, signature = verifier_of(model), signature_of(model)
+    return Posed(verifier, signature, Regions(boxes(x_min, x_max, signature), signature.whole()))
 
 
 def _tuned(
@@ -274,8 +265,8 @@ def _tuned(
     steps: int,
     learning_rate: float,
 ) -> NDArray[np.floating]:
-    domain = boxes_of(model, x_min, x_max)
+    posed = pose_boxes(model, x_min, x_max)
     tuning = (check_count("steps", steps), check_rate(learning_rate))
     return bound_outputs(
-        model, domain, batch_size, n_sub_boxes, progress, (sign,), tuning=tuning, stacklevel=4
+        model, posed, batch_size, n_sub_boxes, progress, (sign,), tuning=tuning, stacklevel=4
     )[0]

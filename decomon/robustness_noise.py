@@ -7,7 +7,19 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from decomon.balls import balls
-from decomon.robustness import Array, Progress, Range, bound_outputs, check_adv, get_adv
+from decomon.inputs import check_domain
+from decomon.models import signature_of, verifier_of
+from decomon.robustness import (
+    Array,
+    Posed,
+    Progress,
+    Range,
+    ask,
+    bound_margins,
+    bound_outputs,
+    by_input,
+    search_margins,
+)
 from decomon.robustness_box import as_given
 
 
@@ -56,10 +68,8 @@ def get_adv_noise(
     As :func:`~decomon.get_adv`; ValueError also if ``eps`` is negative, ``p`` is another number or
     ``x`` leaves ``clip``.
     """
-    domain = balls(model, x, eps, p, clip)
-    return get_adv(
-        model, domain, source_labels, target_labels, batch_size, n_sub_boxes, progress=progress
-    )
+    question = ask(pose_balls(model, x, eps, p, clip), source_labels, target_labels)
+    return bound_margins(question, batch_size, n_sub_boxes, progress)
 
 
 @overload
@@ -126,17 +136,9 @@ def check_adv_noise(
     ------
     As :func:`get_adv_noise`.
     """
-    values, points = check_adv(
-        model,
-        balls(model, x, eps, p, clip),
-        source_labels,
-        target_labels,
-        batch_size,
-        n_sub_boxes,
-        return_points=True,
-        progress=progress,
-    )
-    return (values, as_given(model, x, points)) if return_points else values
+    question = ask(pose_balls(model, x, eps, p, clip), source_labels, target_labels)
+    values, points = search_margins(question, batch_size, n_sub_boxes, progress)
+    return (values, as_given(model, x, by_input(model, points))) if return_points else values
 
 
 def get_range_noise(
@@ -166,9 +168,9 @@ def get_range_noise(
     ------
     As :func:`get_adv_noise`.
     """
-    domain = balls(model, x, eps, p, clip)
+    posed = pose_balls(model, x, eps, p, clip)
     signs = (1.0, -1.0)
-    upper, lower = bound_outputs(model, domain, batch_size, n_sub_boxes, progress, signs)
+    upper, lower = bound_outputs(model, posed, batch_size, n_sub_boxes, progress, signs)
     return Range(upper, lower)
 
 
@@ -184,8 +186,8 @@ def get_upper_noise(
     progress: Progress | None = None,
 ) -> Any:
     """Bound every output over each ball from above; see :func:`get_range_noise`."""
-    domain = balls(model, x, eps, p, clip)
-    return bound_outputs(model, domain, batch_size, n_sub_boxes, progress, (1.0,))[0]
+    posed = pose_balls(model, x, eps, p, clip)
+    return bound_outputs(model, posed, batch_size, n_sub_boxes, progress, (1.0,))[0]
 
 
 def get_lower_noise(
@@ -200,5 +202,11 @@ def get_lower_noise(
     progress: Progress | None = None,
 ) -> Any:
     """Bound every output over each ball from below; see :func:`get_range_noise`."""
-    domain = balls(model, x, eps, p, clip)
-    return bound_outputs(model, domain, batch_size, n_sub_boxes, progress, (-1.0,))[0]
+    posed = pose_balls(model, x, eps, p, clip)
+    return bound_outputs(model, posed, batch_size, n_sub_boxes, progress, (-1.0,))[0]
+
+
+def pose_balls(model: Any, x: Any, eps: Any, p: Any, clip: Any) -> Posed:
+    """Check balls of the flat input of a model; what is wrong with the model comes first."""
+    verifier, signature = verifier_of(model), signature_of(model)
+    return Posed(verifier, signature, check_domain(balls(signature, x, eps, p, clip), signature))

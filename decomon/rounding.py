@@ -59,6 +59,8 @@ def doubtful(value: NDArray[np.floating], magnitude: NDArray[np.floating]) -> ND
 
 def round_up(value: NDArray[np.floating], dtype: Any) -> NDArray[np.floating]:
     """Cast to ``dtype`` without ever making a value smaller."""
+    if value.dtype == dtype:
+        return value
     cast = value.astype(dtype)
     return np.where(cast < value, np.nextafter(cast, dtype(np.inf)), cast)
 

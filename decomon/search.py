@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from decomon._backend import Tensor, tf
 from decomon.diagnosis import check_bounds, explain
-from decomon.domains import BoxDomain
+from decomon.domains import BoxDomain, Domain
+from decomon.engine import Bounds
 from decomon.inputs import Regions
+from decomon.questions import CORNERS, Sought, logits_at
 from decomon.refine import Leaves
 from decomon.specs import Margins
 from decomon.verifier import Verifier, as_tensor
 
-_CORNERS = 32
-_TARGETS = 3
-_RANDOM_STARTS = 2
 STEPS = 20
-_LOOKS = 6
 
 
 @final
@@ -65,38 +63,82 @@ def search(
     restarts : how many more ascents start from a random point each, for each promising margin
     seed : of those random points; all the others are always the same
     """
-    domain = regions.nearest(verifier)
-    geometry = verifier.geometry(domain)
+    outer, nearest, questions = regions.sets(verifier)
+    asked = margins
+    if margins.rows.shape[1] > verifier.row_limit:
+        margins = _promising(verifier, outer, margins, first)
     rows = as_tensor(margins.rows, verifier.dtype)
-    outer = regions.outer(verifier)
-    both = verifier.quick_bounds(outer, tf.concat([rows, -rows], axis=1))
-    known = both.upper.numpy()
-    if leaves is None:  # else the bounds on the pieces are finite, which is enough
-        check_bounds(known, verifier, outer, first)
-    known = np.nan_to_num(known, nan=0.0)  # only an order
-    upper = np.where(margins.valid, known[:, : margins.valid.shape[1]], -np.inf)
-    promising = np.argsort(-upper, axis=1, kind="stable")[:, :_CORNERS]
-    starts = [
-        *(
-            geometry.maximizer(domain, tf.gather(weights, promising, batch_dims=1))
-            for weights in _upper_and_lower(both.weights)
-        ),
-        domain.center()[:, None],
-        geometry.sample(domain, _RANDOM_STARTS, 0),
-    ]
+    both, starts = questions.both(outer, rows), None
     if leaves is not None:
-        starts.append(geometry.project(domain, as_tensor(leaves.corners, verifier.dtype)))
-    candidates = regions.reachable(tf.concat(starts, axis=1))
-    chosen_rows = tf.gather(rows, promising[:, :_TARGETS], batch_dims=1)
-    begin = _best_start(verifier, candidates, chosen_rows)
-    climbed = verifier.climb(domain, begin, chosen_rows, steps)
-    found = [candidates, regions.reachable(climbed)]
+        corners = as_tensor(leaves.corners, verifier.dtype)
+        starts = verifier.geometry(nearest).project(nearest, corners)
+    else:  # the bounds on pieces are finite, which is enough
+        check_both(both, verifier, outer, first)
+    valid = tf.constant(margins.valid)
+    sought = questions.search(nearest, rows, valid, both, starts, steps)
+    if not restarts:
+        return found(verifier, regions, asked, sought, first)
+    geometry = verifier.geometry(nearest)
+    points = [sought.points]
     for restart in range(1, restarts + 1):
-        begin = geometry.sample(domain, 1, _stream(seed, restart))
-        begin = tf.repeat(begin, chosen_rows.shape[1], axis=1)
-        climbed = verifier.climb(domain, begin, chosen_rows, steps)
-        found.append(regions.reachable(climbed))
-    return _best(verifier, regions, margins, tf.concat(found, axis=1), first)
+        begin = geometry.sample(nearest, 1, _stream(seed, restart))
+        begin = tf.repeat(begin, sought.rows.shape[1], axis=1)
+        climbed = verifier.climb(nearest, begin, sought.rows, steps)
+        points.append(regions.reachable(climbed))
+    candidates = tf.concat(points, axis=1)
+    chosen = margins_at(verifier, asked, candidates, first).argmax(axis=1)
+    best = tf.gather(candidates, chosen, batch_dims=1)
+    return _attained(verifier, regions, asked, best.numpy(), first)
+
+
+def _promising(verifier: Verifier, outer: Domain, margins: Margins, first: int) -> Margins:
+    """Return the margins with the largest bounds, as many as are bounded at once."""
+    domain = verifier.prepared(outer, margins.rows.shape[1])
+    pieces = verifier.pieces(margins.rows)
+    upper = np.concatenate(
+        [
+            verifier.quick_bounds(domain, as_tensor(piece, verifier.dtype)).upper.numpy()
+            for piece in pieces
+        ],
+        axis=1,
+    )
+    check_bounds(upper, verifier, domain, first)
+    order = np.argsort(np.where(margins.valid, -upper, np.inf), axis=1, kind="stable")
+    best = order[:, : min(CORNERS, verifier.row_limit)]
+    return Margins(
+        np.take_along_axis(margins.rows, best[:, :, None], axis=1),
+        np.take_along_axis(margins.valid, best, axis=1),
+    )
+
+
+def check_both(
+    both: tuple[Bounds, Bounds], verifier: Verifier, outer: Domain, first: int = 0
+) -> None:
+    """Raise if a bound of a row or of its negation is not finite."""
+    upper = np.concatenate([bounds.upper.numpy() for bounds in both], axis=1)
+    check_bounds(upper, verifier, outer, first)
+
+
+def found(
+    verifier: Verifier, regions: Regions, margins: Margins, sought: Sought, first: int = 0
+) -> Found:
+    """Return the best points of a search, as they are in the sets that were given."""
+    check_margins(verifier, sought.margins.numpy(), sought.points, first)
+    return _attained(verifier, regions, margins, sought.best.numpy(), first)
+
+
+def _attained(
+    verifier: Verifier,
+    regions: Regions,
+    margins: Margins,
+    points: NDArray[np.floating],
+    first: int,
+) -> Found:
+    """Move points into the sets that were given, and evaluate the network there."""
+    points = regions.inside(points)
+    seen = regions.seen(points).astype(verifier.dtype.as_numpy_dtype)
+    values = margins.of(verifier.logits(tf.constant(seen)).numpy()[:, None])
+    return Found(check_margins(verifier, values, seen[:, None], first)[:, 0], points)
 
 
 def _stream(seed: int, restart: int) -> int:
@@ -104,17 +146,18 @@ def _stream(seed: int, restart: int) -> int:
     return int(np.random.SeedSequence((seed, restart)).generate_state(1)[0] >> 1)  # fits int32
 
 
-def _upper_and_lower(weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the coefficients of the upper and of the lower bound of each row."""
-    upper, negated = tf.split(weights, 2, axis=1)
-    return upper, -negated
-
-
 def margins_at(
     verifier: Verifier, margins: Margins, points: Tensor, first: int
 ) -> NDArray[np.floating]:
     """Return the largest margin at each of the points ``(batch, count, *input shape)``."""
-    values = margins.of(_logits(verifier, points).numpy())
+    values = margins.of(logits_at(verifier, points).numpy())
+    return check_margins(verifier, values, points, first)
+
+
+def check_margins(
+    verifier: Verifier, values: NDArray[np.floating], points: Any, first: int
+) -> NDArray[np.floating]:
+    """Raise if a margin ``(batch, count)`` is not finite at its point of a set."""
     wrong = np.argwhere(~np.isfinite(values))
     if wrong.size:
         sample, count = (int(i) for i in wrong[0])
@@ -139,35 +182,7 @@ def rounding_seen(
     if verifier.graph.dtype == "float64":
         return np.zeros(len(regions))
     single = verifier.single
-    domain = regions.nearest(single)
+    _, nearest, questions = regions.sets(single)
     seen = as_tensor(regions.seen(points), single.dtype)[:, None]
-    sample = single.geometry(domain).sample(domain, _LOOKS, 0)
-    looks = regions.reachable(tf.concat([seen, domain.center()[:, None], sample], axis=1))
-    precise = verifier.single.precise
-    exact = _logits(precise, tf.cast(looks, precise.dtype)).numpy()
-    off = _logits(single, looks).numpy().astype(np.float64) - exact
+    off = questions.rounding(nearest, seen).numpy()
     return np.abs(np.einsum("bpc,bkc->bkp", margins.rows, off)).max(axis=(1, 2))
-
-
-def _logits(verifier: Verifier, points: Tensor) -> Tensor:
-    """Evaluate ``(batch, count, *input shape)``; return ``(batch, count, n_classes)``."""
-    outer = tf.shape(points)[:2]
-    flat = tf.reshape(points, [-1, *points.shape[2:]])
-    logits = verifier.logits(flat)
-    return tf.reshape(logits, tf.concat([outer, logits.shape[1:]], axis=0))
-
-
-def _best_start(verifier: Verifier, candidates: Tensor, rows: Tensor) -> Tensor:
-    """Return, for each row, the candidate where it is largest."""
-    values = tf.einsum("bkc,brc->brk", _logits(verifier, candidates), rows)
-    return tf.gather(candidates, tf.argmax(values, axis=2), batch_dims=1)
-
-
-def _best(
-    verifier: Verifier, regions: Regions, margins: Margins, candidates: Tensor, first: int
-) -> Found:
-    """Evaluate the candidates on the network and return the best of each sample."""
-    chosen = margins_at(verifier, margins, candidates, first).argmax(axis=1)
-    points = regions.inside(candidates.numpy()[np.arange(len(chosen)), chosen])
-    seen = as_tensor(regions.seen(points), verifier.dtype)
-    return Found(margins_at(verifier, margins, seen[:, None], first)[:, 0], points)

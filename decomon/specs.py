@@ -95,19 +95,16 @@ def margins(source_labels: Any, target_labels: Any, batch: int, n_classes: int) 
             f"there is no margin to bound. Received: no such target for sample {empty[0]} "
             f"(source_labels {np.flatnonzero(sources[empty[0]]).tolist()})"
         )
-    pairs = [
-        [(i, j) for i in np.flatnonzero(source) for j in np.flatnonzero(target)]
-        for source, target in zip(sources, targets, strict=True)
-    ]
-    width = max((len(p) for p in pairs), default=1)
-    rows = np.zeros((batch, width, n_classes))
-    valid = np.zeros((batch, width), dtype=bool)
-    for sample, found in enumerate(pairs):
-        for position, (i, j) in enumerate(found):
-            rows[sample, position, j] += 1
-            rows[sample, position, i] -= 1
-            valid[sample, position] = True
-    return Margins(rows, valid)
+    # One entry for each pair, ordered by sample, source and target.
+    samples, source = np.nonzero(sources)
+    which, target = np.nonzero(targets[samples])
+    sample, source = samples[which], source[which]
+    counts = np.bincount(sample, minlength=batch)
+    position = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
+    rows = np.zeros((batch, max(counts, default=1), n_classes))
+    rows[sample, position, target] = 1
+    rows[sample, position, source] = -1
+    return Margins(rows, np.arange(rows.shape[1]) < counts[:, None])
 
 
 def label_mask(name: str, labels: Any, batch: int, n_classes: int) -> NDArray[np.bool_]:
@@ -146,3 +143,15 @@ def label_mask(name: str, labels: Any, batch: int, n_classes: int) -> NDArray[np
     mask = np.zeros((batch, n_classes), dtype=bool)
     mask[np.arange(batch)[:, None], indices.astype(np.int64)] = True
     return mask
+
+
+def true_classes(name: str, labels: Any, batch: int, n_classes: int) -> NDArray[np.intp]:
+    """Return one class per sample, ``(batch,)``; ValueError if labels do not give one."""
+    mask = label_mask(name, labels, batch, n_classes)
+    several = np.flatnonzero(mask.sum(axis=1) != 1)
+    if several.size:
+        raise ValueError(
+            f"{name} must give one true class per sample. "
+            f"Received: classes {np.flatnonzero(mask[several[0]]).tolist()} for sample {several[0]}"
+        )
+    return mask.argmax(axis=1)

@@ -191,7 +191,7 @@ def test_errors_name_samples_by_their_place_in_the_data(images: np.ndarray) -> N
     grid = SampleGrid(
         model, images, _classes(model, images), 40, executor="sync", seed=0, _certify=fail
     )
-    for order in ([20, 31, 22], [*range(7), 31, *range(20, 24)]):  # one slice, two slices
+    for order in ([20, 31, 22], [*range(10), 31, *range(20, 26)]):  # one slice, two slices
         grid.indices = order
         assert "sample 31 " in grid.error
         assert "sample 31 " in grid._traceback

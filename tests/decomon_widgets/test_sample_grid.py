@@ -383,7 +383,7 @@ def test_an_unsound_verifier_is_found_out(make: Callable[..., SampleGrid], by_la
 
 
 def _slices(grid: SampleGrid) -> int:
-    return -(-len(grid.indices) // 8)
+    return -(-len(grid.indices) // 16)
 
 
 def test_the_constructor_and_assignments_do_not_compute(data: Data, stepped: Any) -> None:
@@ -399,7 +399,8 @@ def test_the_constructor_and_assignments_do_not_compute(data: Data, stepped: Any
 
 
 def test_the_last_request_wins(data: Data, stepped: Any) -> None:
-    grid = SampleGrid(None, *data, seed=0, _certify=stepped)  # pyright: ignore[reportArgumentType]
+    model: Any = None
+    grid = SampleGrid(model, *data, n_samples=20, seed=0, _certify=stepped)
     stepped.wait_for_call()
     evaluated: list[float] = []
     grid.observe(lambda change: evaluated.append(change["new"]), "evaluated_epsilon")
@@ -407,6 +408,7 @@ def test_the_last_request_wins(data: Data, stepped: Any) -> None:
         grid.epsilon = epsilon
     stepped.finish(100)
     assert grid.wait(_PATIENCE)
+    assert _slices(grid) == 2
     # One slice of the first request, and then nothing but the last one.
     assert [epsilon for epsilon, _ in stepped.calls] == [0.0] + [0.05] * _slices(grid)
     assert evaluated == [0.05]
