@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import decomon
+from decomon import budget
 from decomon.methods import propagation
 from decomon.methods.local import views
 from decomon.methods.windows import View, Windows
@@ -130,6 +131,24 @@ def test_bounds_over_balls_are_those_of_whole_rows(
     body: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compare(body, monkeypatch, ball)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", [chained, padded, uneven, plain], ids=lambda body: body.__name__)
+def test_optimised_bounds_are_those_of_whole_rows(
+    body: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = network(body, seed=5)
+    x_min, x_max = boxes(model, 3, 0.3, dtype="float64")
+    options: dict[str, Any] = {"finetune": True, "finetune_steps": 4, "dtype": "float64"}
+    windowed = decomon.get_adv_box(decomon.clone(model, **options), x_min, x_max, np.arange(3))
+    for module in (propagation, budget):
+        monkeypatch.setattr(module, "optimised_views", lambda *_: MappingProxyType({}))
+    whole = decomon.get_adv_box(decomon.clone(model, **options), x_min, x_max, np.arange(3))
+    # Sums of a few hundred products, in another order.
+    assert np.abs(windowed - whole).max() <= 1e-12 * max(1.0, float(np.abs(whole).max()))
+    start = decomon.get_adv_box(decomon.clone(model, dtype="float64"), x_min, x_max, np.arange(3))
+    assert (windowed < start).all()
 
 
 def box(x_min: Array, x_max: Array) -> Any:
