@@ -64,13 +64,18 @@ class Budget:
     memory: int = field(default_factory=lambda: free_memory() // 4)
 
     @cached_property
+    def row_limit(self) -> int:
+        """How many rows of each sample fit into memory at once."""
+        room = min(_ROW_BYTES, self.memory // 16)
+        return int(max(1, room // (2 * self._widest * self.item)))
+
+    @cached_property
     def rows(self) -> int:
         """How many rows of each sample to substitute at once."""
         most = self._asked
         if self.forward:
             most = max([most, *(self.graph.nodes[i].size for i in self._inner)])
-        room = min(_ROW_BYTES, self.memory // 16)
-        return int(max(1, min(most, room // (2 * self._widest * self.item))))
+        return min(most, self.row_limit)
 
     def pairs(self, start: int) -> int:
         """How many pairs of a sample and one of its neurons to substitute at once."""

@@ -58,7 +58,7 @@ class Verifier:
         memory = free_memory() // 4 if memory_limit is None else memory_limit
         self._settings = Settings(graph, method, slopes, steps, learning_rate, compute, memory)
         self.budget = self._settings.budget(graph)
-        self.row_limit = self.budget.rows
+        self.row_limit = self.budget.row_limit
         self.sample_limit = self.budget.samples
         self.logits = Compiled(graph, [tf.TensorSpec([None, *graph.input_shape], compute)])
         self._engines: dict[Hashable, Engine] = {}

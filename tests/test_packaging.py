@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-REQUIRED = {"anywidget", "ipywidgets", "matplotlib", "numpy", "tensorflow"}
+REQUIRED = {"anywidget", "ipywidgets", "matplotlib", "numpy", "psutil", "tensorflow"}
 
 
 def build(target: str, checkout: Path, folder: Path) -> Path:
