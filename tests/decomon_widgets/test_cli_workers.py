@@ -63,6 +63,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_report_and_leave_nothing_behind(
     command: tuple[object, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
