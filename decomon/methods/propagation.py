@@ -280,7 +280,7 @@ class State:
         op = self._nonlinear(index)
         values = op.project(op.initial(self._own_intervals(index), self.slopes))
         view = optimised_views(self.graph, start).get(index)
-        if view is None or (isinstance(sets, int) and sets == 1):
+        if view is None or start == self.graph.output or (isinstance(sets, int) and sets == 1):
             return tuple(
                 tf.tile(value[:, None], [1, sets, *[1] * (len(value.shape) - 1)])
                 for value in values

@@ -16,7 +16,7 @@ from decomon.methods import propagation
 from decomon.methods.local import views
 from decomon.methods.windows import View, Windows
 from decomon.ops._base import Stencil
-from tests.decomon.helpers import Array, boxes, keras, layers
+from tests.decomon.helpers import Array, boxes, keras, layers, randomise
 
 Model = Any
 
@@ -190,6 +190,24 @@ def brute(view: View, values: Array, place: tuple[int, ...]) -> Array:
         if all(0 <= a < side for a, side in zip(at, view.frame[:-1], strict=True)):
             found[offset] = values[at]
     return found
+
+
+def test_outputs_of_a_convolution_can_be_optimised() -> None:
+    """Rows that are asked for are whole, though neurons of their node would have windows."""
+    inputs = keras.Input((112,))
+    outputs = layers.Conv2D(2, 2)(plain(layers.Reshape((7, 8, 2))(inputs)))
+    model = randomise(keras.Model(inputs, outputs), 0)
+    x_min, x_max = boxes(model, 2, 0.2, dtype="float64")
+    verified = decomon.clone(model, finetune=True, finetune_steps=2, dtype="float64")
+    tuned = decomon.get_range_box(verified, x_min, x_max)
+    start = decomon.get_range_box(decomon.clone(model, dtype="float64"), x_min, x_max)
+    attained = verified.verifier.logits(tf.constant(0.5 * (x_min + x_max))).numpy()
+    # Sums of a few hundred products, in another order.
+    error = 1e-12 * max(1.0, float(np.abs(start.upper).max()))
+    assert (tuned.upper <= start.upper + error).all()
+    assert (tuned.upper < start.upper - error).any()
+    assert (tuned.lower - error <= attained).all()
+    assert (attained <= tuned.upper + error).all()
 
 
 VIEWS = (
