@@ -173,12 +173,10 @@ class Budget:
     def _reach(self, start: int, *, optimised: bool = False) -> int:
         """Return the size of the largest row on the way from a node to the input."""
         seen = (self._optimised_views if optimised else self._views).get(start, {})
-        sizes = [
+        return max(
             seen[i].size if i in seen else max(self.graph.nodes[i].size, self._line(i, optimised))
             for i in self.graph.ancestors(start)
-            if i != start or i not in seen
-        ]
-        return max(sizes)
+        )
 
     def _line(self, index: int, optimised: bool) -> int:
         return self.size(index) if optimised and index in self.graph.nonlinear else 0

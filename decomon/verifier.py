@@ -151,14 +151,11 @@ class Verifier:
 
     def bounds(self, domain: Domain, rows: Tensor, *, enough: float = -math.inf) -> Bounds:
         """Return upper bounds and what they depend on most."""
+        if not self.steps:
+            return self.quick_bounds(domain, rows)
         domain = self.prepared(domain, rows.shape[1])
-        parts = [
-            self.engine(domain).optimised_bounds(domain, part, enough)
-            if self.steps
-            else self.engine(domain).quick_bounds(domain, part)
-            for part in self.pieces(rows)
-        ]
-        return _joined(parts)
+        engine, pieces = self.engine(domain), self.pieces(rows)
+        return _joined([engine.optimised_bounds(domain, part, enough) for part in pieces])
 
     def quick_bounds(self, domain: Domain, rows: Tensor) -> Bounds:
         """Return bounds with the starting relaxations, whatever the number of steps."""

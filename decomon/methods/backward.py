@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, final
 
 from decomon._backend import Shape, Tensor, tf
 from decomon.methods.local import NOT_LOCAL, Local, LocalPassage
-from decomon.methods.passages import Passage, Transposed, Units, both_signs
+from decomon.methods.passages import Passage, Units, both_signs
 from decomon.methods.windows import Windows
 from decomon.nodes import Graph
 
@@ -84,7 +84,9 @@ def substitute(
     elif start == 0 or start in ends or not passages(start).exact:
         walk.pending[start] = rows.rows()
     else:
-        _begin(walk, start, rows, passages)
+        # The first step from neurons that are affine in others takes no unit rows.
+        passage = local.passages(start) if start in local.views else passages(start)
+        walk.add(start, passage.begin(rows))
     while walk.pending:
         index = max(walk.pending)
         if index == 0 or index in ends:
@@ -103,15 +105,6 @@ def substitute(
         found = {i: _both_signs(a) for i, a in found.items()}
         walk = walk.both_signs()
     return Substituted(found, tf.squeeze(walk.offset, axis=2))
-
-
-def _begin(walk: _Walk, start: int, neurons: Units, passages: Passages) -> None:
-    """Take the first step from neurons that are affine in others, without unit rows."""
-    passage = walk.local.passages(start) if start in walk.local.views else passages(start)
-    if isinstance(passage, LocalPassage | Transposed):
-        walk.add(start, passage.begin(neurons))
-    else:
-        raise TypeError(f"Node {start} is not affine: {passage!r}")
 
 
 def passed(graph: Graph, start: int, ends: Collection[int]) -> tuple[int, ...]:
@@ -173,7 +166,7 @@ class _Walk:
         if isinstance(passage, LocalPassage):
             walk.add(index, passage.send_both(rows))
         else:
-            walk.add(index, passage.send_both(rows, self.spec.unfold))
+            walk.add(index, passage.send_both(rows, self.spec.unfold, walk.spec.unfold))
         return walk
 
     def add(self, index: int, sent: tuple[Sequence[Rows | None], Tensor | None]) -> None:

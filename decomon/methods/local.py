@@ -70,7 +70,7 @@ class LocalStencil(LocalPassage):
     def send(self, rows: Windows) -> Sent:
         view = rows.view
         if self.frame is not None:
-            rows = rows.stacked(rows.paired() * rows.own(self.frame)[:, None])
+            rows = rows.times(self.frame)
         folded = tf.reshape(rows.values, [-1, *view.sides, view.channels])
         spread = self.stencil.spread(folded)
         shape = tf.shape(rows.values)
@@ -87,10 +87,7 @@ class LocalFactors(LocalPassage):
     offset: Tensor | None
 
     def send(self, rows: Windows) -> Sent:
-        sent = tuple(
-            rows if factor is None else rows.stacked(rows.paired() * rows.own(factor)[:, None])
-            for factor in self.factors
-        )
+        sent = tuple(rows if factor is None else rows.times(factor) for factor in self.factors)
         return sent, inner(rows, self.offset)
 
 
@@ -109,14 +106,9 @@ class OwnLines(LocalPassage):
         return False
 
     def send(self, rows: Windows) -> Sent:
-        values, lines = rows.paired(), self.lines
-        positive = tf.nn.relu(values)
+        lines = self.lines
         gap = lines.upper_slope - lines.lower_slope
-        sent = values * lines.lower_slope + positive * gap
-        term = positive * lines.upper_offset
-        if lines.lower_offset is not None:
-            term += (values - positive) * lines.lower_offset
-        return (rows.stacked(sent),), _summed(rows, term)
+        return _between(rows, lines.lower_slope, gap, lines.lower_offset, lines.upper_offset)
 
 
 @final
@@ -134,13 +126,8 @@ class LocalLines(LocalPassage):
         return False
 
     def send(self, rows: Windows) -> Sent:
-        values = rows.paired()
-        positive = tf.nn.relu(values)
-        sent = values * rows.own(self.lower)[:, None] + positive * rows.own(self.gap)[:, None]
-        term = positive * rows.own(self.upper_offset)[:, None]
-        if self.lower_offset is not None:
-            term += (values - positive) * rows.own(self.lower_offset)[:, None]
-        return (rows.stacked(sent),), _summed(rows, term)
+        patches = (self.lower, self.gap, self.lower_offset, self.upper_offset)
+        return _between(rows, *(None if p is None else rows.own(p)[:, None] for p in patches))
 
     def send_both(self, rows: Windows) -> Sent:
         values = rows.values
@@ -163,12 +150,23 @@ def inner(rows: Windows, patches: Tensor | None) -> Tensor | None:
         return None
     if len(patches.shape) == 2:
         return tf.matmul(rows.values, patches)
-    return _summed(rows, rows.paired() * rows.own(patches)[:, None])
+    return rows.summed(rows.paired() * rows.own(patches)[:, None])
 
 
-def _summed(rows: Windows, paired: Tensor) -> Tensor:
-    total = tf.reduce_sum(paired, axis=3)
-    return tf.reshape(total, [tf.shape(total)[0], tf.shape(rows.values)[1], 1])
+def _between(
+    rows: Windows,
+    lower: Tensor,
+    gap: Tensor,
+    lower_offset: Tensor | None,
+    upper_offset: Tensor,
+) -> Sent:
+    """Substitute lines whose parts are ``(batch, 1 or 2, n, size)``; see :class:`Straight`."""
+    values = rows.paired()
+    positive = tf.nn.relu(values)
+    term = positive * upper_offset
+    if lower_offset is not None:
+        term += (values - positive) * lower_offset
+    return (rows.stacked(values * lower + positive * gap),), rows.summed(term)
 
 
 @final

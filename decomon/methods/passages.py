@@ -69,18 +69,12 @@ class Passage(abc.ABC):
         rows : tensor of shape ``(batch or 1, spec, *output shape)``
         """
 
-    def send_both(self, rows: Tensor, unfold: Unfold) -> Sent:
-        """Bound ``rows . y`` and, stacked below, ``-rows . y`` from above."""
-        del unfold  # it is for as many rows as there are without their negatives
-        both = both_signs(rows)
-        count = tf.shape(both)[1]
+    def send_both(self, rows: Tensor, unfold: Unfold, unfold_both: Unfold) -> Sent:
+        """Bound ``rows . y`` and, stacked below, ``-rows . y`` from above.
 
-        def unfold_both(values: Tensor, shape: Shape) -> Tensor:
-            unfolded = tf.reshape(values, tf.stack([-1, count, *shape]))
-            unfolded.set_shape([None, None, *shape])
-            return unfolded
-
-        return self.send(both, unfold_both)
+        ``unfold`` is for as many rows as there are without their negatives.
+        """
+        return self.send(both_signs(rows), unfold_both)
 
     def begin(self, neurons: Units) -> Sent:
         """Return :meth:`send` for the rows that select some neurons."""
@@ -157,7 +151,7 @@ class Straight(Passage):
             offset += column_product(as_matrix(rows - positive, unfold), self.lower_offset)
         return (sent,), offset
 
-    def send_both(self, rows: Tensor, unfold: Unfold) -> Sent:
+    def send_both(self, rows: Tensor, unfold: Unfold, unfold_both: Unfold) -> Sent:
         # Both signs share the parts of either sign, and what is shared by all rows.
         positive = tf.nn.relu(rows)
         negative = positive - rows
@@ -165,16 +159,10 @@ class Straight(Passage):
         levels = [rows * part for part in lower[: 1 if lower[0] is lower[1] else 2]]
         sent = tf.concat([levels[0] + positive * gap[0], negative * gap[1] - levels[-1]], axis=1)
         positive, negative = as_matrix(positive, unfold), as_matrix(negative, unfold)
-        above = (
-            column_product(positive, self.upper_offset),
-            column_product(negative, self.upper_offset),
-        )
+        above = [column_product(part, self.upper_offset) for part in (positive, negative)]
         if self.lower_offset is not None:
-            below = (
-                column_product(positive, self.lower_offset),
-                column_product(negative, self.lower_offset),
-            )
-            above = above[0] - below[1], above[1] - below[0]
+            below = [column_product(part, self.lower_offset) for part in (positive, negative)]
+            above = [above[0] - below[1], above[1] - below[0]]
         return (sent,), tf.concat(above, axis=1)
 
 

@@ -155,6 +155,15 @@ class Windows:
         shape = tf.shape(paired)
         return self.at(tf.reshape(paired, [shape[0], shape[1] * shape[2], self.view.size]))
 
+    def times(self, patches: Tensor) -> Windows:
+        """Multiply every entry by what the windows have in its place."""
+        return self.stacked(self.paired() * self.own(patches)[:, None])
+
+    def summed(self, paired: Tensor) -> Tensor:
+        """Sum what belongs to each row, as :meth:`paired`: ``(batch, spec, 1)``."""
+        total = tf.reduce_sum(paired, axis=3)
+        return tf.reshape(total, [tf.shape(total)[0], tf.shape(self.values)[1], 1])
+
     def both_signs(self) -> Windows:
         """Stack the negated rows below."""
         return self.at(tf.concat([self.values, -self.values], axis=1))
@@ -198,8 +207,8 @@ class Windows:
 
     def rise(self, width: Tensor) -> Tensor:
         """Say how much larger rows get than at the lower corner of a box, given its widths."""
-        total = tf.reduce_sum(tf.nn.relu(self.paired()) * self.own(width)[:, None], axis=3)
-        return tf.reshape(total, tf.shape(self.values)[:2])
+        risen = self.summed(tf.nn.relu(self.paired()) * self.own(width)[:, None])
+        return tf.squeeze(risen, axis=2)
 
 
 def own_patches(patches: Tensor, places: Tensor) -> Tensor:

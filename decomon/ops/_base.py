@@ -143,7 +143,9 @@ class AffineOp(Op):
         self, shapes: Sequence[Shape], shape: Shape, dtype: Tensor
     ) -> tuple[Tensor | None, ...]:
         """Return the diagonal of each ``W_i`` of an aligned op, ``(1, *shape)``, None for ones."""
-        return self.transpose(tf.ones([1, *shape], dtype), shapes)
+        ones = tf.ones([1, *shape], dtype)
+        parts = self.transpose(ones, shapes)
+        return tuple(None if part is ones else part for part in parts)
 
     def offset(self, shapes: Sequence[Shape], dtype: Tensor) -> Tensor | None:
         """Return ``b``, shape ``(1, *output shape)``, or None if it is zero."""

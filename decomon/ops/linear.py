@@ -155,11 +155,6 @@ class Shift(AffineOp):
     def aligned(self, shapes: Sequence[Shape], shape: Shape) -> bool:
         return True
 
-    def factors(
-        self, shapes: Sequence[Shape], shape: Shape, dtype: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        return (None,)
-
     def __call__(self, *inputs: Tensor) -> Tensor:
         (x,) = inputs
         return _same_shape(x + evaluate(self.term, x.dtype), x)

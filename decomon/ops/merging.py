@@ -23,11 +23,6 @@ class Add(NonnegativeOp):
     def aligned(self, shapes: Sequence[Shape], shape: Shape) -> bool:
         return all(source == shape for source in shapes)
 
-    def factors(
-        self, shapes: Sequence[Shape], shape: Shape, dtype: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        return (None,) * len(shapes)
-
     def __call__(self, *inputs: Tensor) -> Tensor:
         return functools.reduce(operator.add, inputs)
 

@@ -22,6 +22,7 @@ from decomon.methods import METHODS
 from decomon_widgets import cli, datasets
 from decomon_widgets._commands import UsageError, lab
 from decomon_widgets._commands.progress import Progress
+from tests.decomon_widgets.command import run
 
 ROOT = Path(__file__).parents[2]
 VERDICTS = {"robust", "unknown", "non_robust", "misclassified"}
@@ -38,16 +39,6 @@ def command(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess
         text=True,
         check=False,
     )
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    """The command in this process: status, standard output, standard error."""
-    try:
-        status = cli.main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        status = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 @pytest.fixture(scope="module")

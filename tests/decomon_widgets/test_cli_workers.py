@@ -17,22 +17,12 @@ import keras
 import numpy as np
 import pytest
 
-from decomon_widgets import cli
 from decomon_widgets._commands import pool
 from decomon_widgets._commands.progress import Progress
+from tests.decomon_widgets.command import run
 
 ROOT = Path(__file__).parents[2]
 N = 12
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    """The command in this process: status, standard output, standard error."""
-    try:
-        status = cli.main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        status = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return status, out, err
 
 
 @pytest.fixture(scope="module")
