@@ -6,7 +6,7 @@ Everything is traced once; other values, batch sizes or numbers of rows reuse th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias, final
@@ -146,15 +146,43 @@ class Engine:
 
         A sample whose bounds are all below ``enough`` is not optimised any further.
         """
+        return self.refined(domain, rows, enough)[0]
+
+    @property
+    def bounded(self) -> tuple[int, ...]:
+        """The nodes that :meth:`refined` finds intervals of, once it was called."""
+        return self._bounded
+
+    def refined(
+        self,
+        domain: Domain,
+        rows: Tensor,
+        enough: float = -math.inf,
+        pulse: Callable[[], None] | None = None,
+    ) -> tuple[Bounds, Ends]:
+        """Do :meth:`optimised_bounds`; return the intervals of :attr:`bounded` nodes too.
+
+        ``pulse`` is called before every step; what it raises ends the work.
+        """
         problem = (domain.tensors(), rows)
         best, parameters, known = self._start(*problem)
         if self._improve is None:
             self._improve = Compiled(self._trace_improve, self._state_signature())
         if not parameters:
-            return Bounds(*best)
+            return Bounds(*best), known
+
+        def improve(problem: Any, best: Packed, variables: Any, step: Tensor) -> Any:
+            if pulse is not None:
+                pulse()
+            found, variables = self._improve(problem, best[:3], variables, step)
+            return (*found, *tf.nest.flatten(variables[2])), variables
+
         variables = (parameters, self._adam.initial(parameters), known)
-        descent = Descent(self._improve, self._settings.steps, enough)
-        return Bounds(*descent.run(problem, best, variables))
+        descent = Descent(improve, self._settings.steps, enough)
+        done = descent.run(problem, (*best, *tf.nest.flatten(known)), variables)
+        ends = done[3:]
+        pairs = tuple(zip(ends[::2], ends[1::2], strict=True))
+        return Bounds(*done[:3]), pairs
 
     def _free(self, shape: tuple[int, ...]) -> Any:
         return tf.TensorSpec([None, None, *shape], self._settings.dtype)

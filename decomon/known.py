@@ -6,12 +6,10 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from decomon._backend import Shape, Tensor, tf
-from decomon.bounds import AffineBound, Interval
+from decomon.bounds import Interval
 from decomon.domains import Domain
+from decomon.domains._derived import Derived
 
 
 @final
@@ -43,7 +41,7 @@ class KnownNode:
 
 @final
 @dataclass(frozen=True)
-class KnownDomain(Domain):
+class KnownDomain(Derived):
     """Input sets, and intervals that nodes of a network are known to stay in on them.
 
     To everything but the propagation of bounds it is the input sets: intervals are parameters like
@@ -79,8 +77,8 @@ class KnownDomain(Domain):
         return type(self), self.inputs.kind, self.nodes
 
     @property
-    def separable(self) -> bool:
-        return self.inputs.separable
+    def base(self) -> Domain:
+        return self.inputs
 
     def tensors(self) -> tuple[Tensor, ...]:
         return (*self.inputs.tensors(), *self.ends)
@@ -100,30 +98,6 @@ class KnownDomain(Domain):
     def shaped(self, input_shape: Shape) -> KnownDomain:
         return self._with(self.inputs.shaped(input_shape))
 
-    def interval(self) -> Interval:
-        return self.inputs.interval()
-
-    def concretize(self, bound: AffineBound) -> Tensor:
-        return self.inputs.concretize(bound)
-
-    def maximizer(self, weights: Tensor) -> Tensor:
-        return self.inputs.maximizer(weights)
-
-    def center(self) -> Tensor:
-        return self.inputs.center()
-
-    def project(self, points: Tensor) -> Tensor:
-        return self.inputs.project(points)
-
-    def sample(self, count: int, seed: int) -> Tensor:
-        return self.inputs.sample(count, seed)
-
-    def contains(self, points: Tensor) -> Tensor:
-        return self.inputs.contains(points)
-
-    def scores(self, weights: Tensor, importance: Tensor) -> Tensor:
-        return self.inputs.scores(weights, importance)
-
     def split(self, scores: Tensor) -> tuple[KnownDomain, KnownDomain]:
         """Cut each set in two; what is known on it holds on both parts."""
         left, right = self.inputs.split(scores)
@@ -134,9 +108,6 @@ class KnownDomain(Domain):
 
     def nearest(self, *dtypes: Any) -> KnownDomain:
         return self._with(self.inputs.nearest(*dtypes))
-
-    def inside(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
-        return self.inputs.inside(points)
 
     def _with(self, inputs: Domain) -> KnownDomain:
         return KnownDomain(inputs, self.nodes, self.ends)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from decomon.methods.rules import CrownRule, IntervalRule
 from decomon.nodes import Graph
 from decomon.ops._base import SlopeRule
 from decomon.questions import Questions
+
+Kept = TypeVar("Kept")
 
 
 @final
@@ -64,6 +66,7 @@ class Verifier:
         self._engines: dict[Hashable, Engine] = {}
         self._questions: dict[Hashable, Questions] = {}
         self._tuned: dict[tuple[int, float], Verifier] = {}
+        self._kept: dict[Hashable, Any] = {}
 
     @property
     def graph(self) -> Graph:
@@ -115,6 +118,12 @@ class Verifier:
         if key not in self._tuned:
             self._tuned[key] = self._remade(steps, learning_rate, self.dtype.name)
         return self._tuned[key]
+
+    def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+        """Return what was made for a key the first time, such as compiled functions of others."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     def _remade(self, steps: int, learning_rate: float, dtype: str) -> Verifier:
         return Verifier(

@@ -276,7 +276,7 @@ class BallDomain(Domain):
         return self._hull.nearest(*dtypes) if self.p == np.inf else super().nearest(*dtypes)
 
     def inside(self, points: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Pull points in, by the smallest power of two times the unit roundoff that is enough."""
+        """Pull points in, by about as much as they are outside, and at least by rounding errors."""
         if self.p == np.inf:
             return self._hull.inside(points)
         flat = FlatBall.of(self.p, self.tensors())
@@ -293,13 +293,16 @@ class BallDomain(Domain):
             return ~self.contains(flat.shape_rows(rows))[:, :, None]
 
         def unfinished(part: Tensor, _: Tensor, wrong: Tensor) -> Tensor:
-            return (part <= 1) & tf.reduce_any(wrong)
+            return tf.reduce_any(wrong & (part <= 1))
 
         def pull(part: Tensor, rows: Tensor, wrong: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             moved = start + (points - start) * (1 - part)
             rows = tf.where(wrong, tf.clip_by_value(moved, low, high), rows)
             return 2 * part, rows, outside(rows)
 
-        begin = (tf.constant(4 * unit, flat.x.dtype), points, outside(points))
-        shapes = (tf.TensorShape([]), loose(points), tf.TensorShape([None, None, 1]))
+        lengths = tf.abs(points - flat.x[:, None]) / flat.unit[:, None]
+        level = tf.reduce_sum(power(lengths, self.p), axis=2, keepdims=True)
+        excess = (tf.sqrt(level) if self.p == 2 else level) - 1
+        begin = (tf.clip_by_value(excess, 4 * unit, 1), points, outside(points))
+        shapes = (tf.TensorShape([None, None, 1]), loose(points), tf.TensorShape([None, None, 1]))
         return tf.while_loop(unfinished, pull, begin, shape_invariants=shapes)[1]

@@ -38,11 +38,13 @@ class Substituted:
     """``A . z <= sum over nodes of coefficients[i] . z_i + offset``.
 
     Coefficients are ``(batch or 1, spec, *node shape)``, or windows on the input, and the offset
-    is ``(batch or 1, spec)``.
+    is ``(batch or 1, spec)``.  ``relaxed`` holds the rows that arrived at each nonlinear node that
+    was passed.
     """
 
     coefficients: dict[int, Rows]
     offset: Tensor
+    relaxed: dict[int, Rows]
 
 
 def substitute(
@@ -55,6 +57,7 @@ def substitute(
     stretches: Stretches | None = None,
     local: Local = NOT_LOCAL,
     at_corner: AtCorner | None = None,
+    also: Mapping[int, Tensor] | None = None,
 ) -> Substituted:
     """Rewrite ``rows . z_start`` in terms of the input and the nodes in ``ends``.
 
@@ -70,6 +73,7 @@ def substitute(
     at_corner : evaluates rows of nodes that are affine in the input where the input is smallest;
         the offset is then the value of the bound there, instead of its value at zero, which spares
         the product of the widest rows with the input
+    also : rows of earlier nodes, ``(batch, spec, *node shape)``, to add to those of the start
 
     Notes
     -----
@@ -77,8 +81,9 @@ def substitute(
     of ``rows . z_start``.
     """
     found: dict[int, Rows] = {}
+    relaxed: dict[int, Rows] = {}
     stacked = not isinstance(rows, Units)
-    walk = _Walk(graph, {}, local, _zeros(rows), at_corner, start)
+    walk = _Walk(graph, also or {}, local, _zeros(rows), at_corner, start)
     if not isinstance(rows, Units):
         walk.pending[start] = rows
     elif start == 0 or start in ends or not passages(start).exact:
@@ -96,6 +101,8 @@ def substitute(
             stretches.cross(walk, passages)
             continue
         passage = walk.passage(index, passages)
+        if not passage.exact:
+            relaxed[index] = walk.pending[index]
         if stacked or passage.exact:
             walk.through(index, passage)
             continue
@@ -104,7 +111,7 @@ def substitute(
     if not stacked:
         found = {i: _both_signs(a) for i, a in found.items()}
         walk = walk.both_signs()
-    return Substituted(found, tf.squeeze(walk.offset, axis=2))
+    return Substituted(found, tf.squeeze(walk.offset, axis=2), relaxed)
 
 
 def passed(graph: Graph, start: int, ends: Collection[int]) -> tuple[int, ...]:

@@ -104,6 +104,7 @@ class State:
     parameters: Parameters
     budget: Budget
     known: Mapping[int, Interval] = field(default_factory=dict[int, Interval])
+    wanted: Mapping[int, Tensor] = field(default_factory=dict[int, Tensor])
     intervals: dict[int, Interval] = field(default_factory=dict[int, Interval])
     affine: dict[int, AffineBounds] = field(default_factory=dict[int, AffineBounds])
     unmixed: dict[int, Interval] = field(default_factory=dict[int, Interval])
@@ -308,6 +309,19 @@ class State:
         """Bound ``rows . z_start`` from above by a function that is affine in the input."""
         return self._close(self._substitute(start, rows, rule, None))
 
+    def bound_sum(
+        self, start: int, rows: Tensor, also: Mapping[int, Tensor], rule: Rule
+    ) -> tuple[AffineBound, Mapping[int, Tensor]]:
+        """Bound ``rows . z_start + sum_i also_i . z_i`` from above.
+
+        Returns
+        -------
+        the bound, and the rows that arrived at each nonlinear node on the way, ``(batch, spec,
+        *node shape)``
+        """
+        done = self._substitute(start, rows, rule, None, also=also)
+        return self._close(done), done.relaxed
+
     def bound_neurons(self, start: int, neurons: Tensor, rule: Rule) -> AffineBound:
         """Bound neurons of a node, and, stacked below, their negatives, from above.
 
@@ -348,6 +362,7 @@ class State:
         rule: Rule,
         neurons: Tensor | None,
         at_corner: AtCorner | None = None,
+        also: Mapping[int, Tensor] | None = None,
     ) -> Substituted:
         ends = rule.ends(self)
         through = passed(self.graph, start, ends)
@@ -362,8 +377,9 @@ class State:
             rows,
             lambda index: self.passage(start, index, neurons),
             ends,
-            stretches=None if ends or own else self.stretches,
+            stretches=None if ends or own or also else self.stretches,
             at_corner=at_corner,
+            also=also,
             local=Local(seen, lambda index: self._local(start, index, seen[index], neurons)),
         )
 

@@ -92,6 +92,8 @@ class CrownRule(Rule):
     def tighten(self, state: State, index: int, interval: Interval) -> Interval:
         interval = state.recall(index, interval)
         unsettled = _open(state, index, interval)
+        if index in state.wanted:
+            unsettled &= state.wanted[index]
         own = neuron_interval(state, index, interval, self, unsettled)
         state.unmixed[index] = own
         return state.narrowed(index, own, interval.intersect(own))

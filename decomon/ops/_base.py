@@ -244,6 +244,13 @@ class ElementwiseOp(NonlinearOp):
         """What arguments the function needs, such as "values above 0"; empty if any will do."""
         return ""
 
+    def cut(self, interval: Interval) -> Tensor:
+        """Return where intervals are best cut in two, for relaxations of both parts to be tight.
+
+        A function that is linear on each part, if there are such parts, has its kink there.
+        """
+        return interval.center
+
     def outside(self, interval: Interval) -> Tensor:
         """Say which intervals contain arguments that the function is not defined for."""
         return tf.zeros_like(interval.lower, dtype=tf.bool)

@@ -112,6 +112,9 @@ class FoldedElementwise(_FoldedRelaxed, ElementwiseOp):
     def requirement(self) -> str:
         return self.op.requirement
 
+    def cut(self, interval: Interval) -> Tensor:
+        return _unfold(self.op.cut(_folded(interval)), interval.lower.shape[1])
+
     def outside(self, interval: Interval) -> Tensor:
         return _unfold(self.op.outside(_folded(interval)), interval.lower.shape[1])
 

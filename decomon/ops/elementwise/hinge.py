@@ -61,6 +61,9 @@ class Hinge(ElementwiseOp):
     def unstable(self, *intervals: Interval) -> tuple[Tensor, ...]:
         return (self._inside(intervals[0]),)
 
+    def cut(self, interval: Interval) -> Tensor:
+        return tf.zeros_like(interval.lower)
+
     def initial(self, intervals: Sequence[Interval], rule: SlopeRule) -> tuple[Tensor, ...]:
         return (rule.choose(intervals[0], self.left, self.right),)
 

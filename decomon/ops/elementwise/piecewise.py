@@ -59,6 +59,16 @@ class HullOp(ElementwiseOp):
             tf.reduce_max(found.height, axis=-1) + found.error,
         )
 
+    def cut(self, interval: Interval) -> Tensor:
+        """Return the corner inside the interval that is nearest to its middle, or its lower end."""
+        place = self.corners(interval).place
+        inside = (place > interval.lower[..., None]) & (place < interval.upper[..., None])
+        away = tf.abs(place - interval.center[..., None])
+        away = tf.where(inside, away, tf.constant(math.inf, place.dtype))
+        nearest = tf.argmin(away, axis=-1)
+        found = tf.gather(place, nearest, axis=-1, batch_dims=len(place.shape) - 1)
+        return tf.where(tf.reduce_any(inside, axis=-1), found, interval.lower)
+
     def initial(self, intervals: Sequence[Interval], rule: SlopeRule) -> tuple[Tensor, ...]:
         found = self.corners(intervals[0])
         middle = 0.5 * intervals[0].lower + 0.5 * intervals[0].upper

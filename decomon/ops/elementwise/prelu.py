@@ -50,6 +50,9 @@ class ParametricHinge(ElementwiseOp):
     def unstable(self, *intervals: Interval) -> tuple[Tensor, ...]:
         return (_inside(intervals[0]),)
 
+    def cut(self, interval: Interval) -> Tensor:
+        return tf.zeros_like(interval.lower)
+
     def initial(self, intervals: Sequence[Interval], rule: SlopeRule) -> tuple[Tensor, ...]:
         """Return what the rule chooses for ReLU.
 
