@@ -27,13 +27,10 @@ from decomon.robustness import (
     settled,
 )
 from decomon.robustness_box import as_given
-from decomon.search import STEPS, check_both, found, rounding_seen
+from decomon.search import STEPS, check_both, found, room_for_rounding
 from decomon.signature import like
 from decomon.specs import check_classes, margins, true_classes
 from decomon.verifier import as_tensor
-
-_LOOKED_AT = 64  # samples at once
-_MARGIN_OF_NOISE = 4.0
 
 METHODS = tuple(_METHODS)
 """Names of the methods."""
@@ -225,17 +222,12 @@ def _classes(
 def _noise(
     question: Question, chosen: NDArray[np.intp], flat: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """Return how far a proof must be from zero, so that the model's own rounding cannot undo it.
-
-    Networks whose large values cancel round more than others.  Four times what is seen at some
-    points is a safeguard, not a bound of it.
-    """
+    """Return how far proofs of some samples must be from zero, and zero for all others."""
     verifier, regions, asked = question
     noise = np.zeros(len(regions))
-    for part in batches(len(chosen), _LOOKED_AT, _LOOKED_AT):
-        some = chosen[part]
-        noise[some] = rounding_seen(verifier, regions[some], asked[some], flat[some])
-    return _MARGIN_OF_NOISE * noise
+    some = regions[chosen]
+    noise[chosen] = room_for_rounding(verifier, some, asked.rows[chosen], flat[chosen])
+    return noise
 
 
 def _decide(

@@ -12,13 +12,15 @@ from decomon._backend import Tensor, tf
 from decomon.diagnosis import check_bounds, explain
 from decomon.domains import BoxDomain, Domain
 from decomon.engine import Bounds
-from decomon.inputs import Regions
+from decomon.inputs import Regions, batches
 from decomon.questions import CORNERS, Sought, logits_at
 from decomon.refine import Leaves
 from decomon.specs import Margins
 from decomon.verifier import Verifier, as_tensor
 
 STEPS = 20
+_LOOKED_AT = 64  # samples at once
+_MARGIN_OF_NOISE = 4.0
 
 
 @final
@@ -167,22 +169,41 @@ def check_margins(
     return values
 
 
-def rounding_seen(
-    verifier: Verifier, regions: Regions, margins: Margins, points: NDArray[np.floating]
+def room_for_rounding(
+    verifier: Verifier, regions: Regions, rows: NDArray[np.floating], points: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """Return how far proofs must be from zero, so that the model's own rounding cannot undo them.
+
+    Networks whose large values cancel round more than others.  Four times what is seen at some
+    points is a safeguard, not a bound of it.
+
+    Parameters
+    ----------
+    rows : ``(batch, spec, *output shape)``: what is proven about the outputs
+    points : ``(batch, *input shape)``: points to look at, besides the middle and random ones
+
+    Returns
+    -------
+    array ``(batch,)``, in the unit of the outputs
+    """
+    seen = np.zeros(len(regions))
+    if verifier.graph.dtype == "float64":  # far more digits than bounds can tell apart
+        return seen
+    for part in batches(len(regions), _LOOKED_AT, _LOOKED_AT):
+        seen[part] = _rounding_seen(verifier, regions[part], rows[part], points[part])
+    return _MARGIN_OF_NOISE * seen
+
+
+def _rounding_seen(
+    verifier: Verifier, regions: Regions, rows: NDArray[np.floating], points: NDArray[np.floating]
 ) -> NDArray[np.floating]:
     """Measure how far the arithmetic of a float32 network is off, ``(batch,)``.
 
     Bounds hold for exact arithmetic.  The largest difference between margins in float32 and in
     float64, at some points of each set, says on which scale the model itself rounds.
-
-    Parameters
-    ----------
-    points : ``(batch, *input shape)``: points to look at, besides the middle and random ones
     """
-    if verifier.graph.dtype == "float64":
-        return np.zeros(len(regions))
     single = verifier.single
     _, nearest, questions = regions.sets(single)
     seen = as_tensor(regions.seen(points), single.dtype)[:, None]
     off = questions.rounding(nearest, seen).numpy()
-    return np.abs(np.einsum("bpc,bkc->bkp", margins.rows, off)).max(axis=(1, 2))
+    return np.abs(np.einsum("bpc,bkc->bkp", rows, off)).max(axis=(1, 2))

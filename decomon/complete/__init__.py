@@ -1,0 +1,1 @@
+"""Complete verification: attack, bounds, and branch and bound."""
