@@ -5,6 +5,7 @@ label can change anywhere in the set.
 """
 
 from decomon import domains, errors, methods, models, ops
+from decomon.accuracy import CertifiedAccuracy, certified_accuracy
 from decomon.attacks import Attacked, attack, attack_box, attack_noise
 from decomon.certify import Certificate, Verdict, certify
 from decomon.dataset import ChunkFailure, DatasetCertificate, certify_dataset
@@ -20,7 +21,9 @@ from decomon.domains import (
 )
 from decomon.errors import DomainError, NonFiniteBoundError, UnsupportedModelError
 from decomon.models import DecomonModel, clone, convert
+from decomon.onnx_reader import OnnxError, read_onnx
 from decomon.outputs import OutputBounds
+from decomon.radius import CertifiedRadius, certified_radius
 from decomon.refinement import refine_box, refine_boxes
 from decomon.robustness import (
     LogitsWarning,
@@ -47,6 +50,8 @@ from decomon.robustness_noise import (
     get_range_noise,
     get_upper_noise,
 )
+from decomon.verification import Verification, verify, verify_box, verify_noise
+from decomon.vnnlib import VnnlibError, VnnlibResult, read_vnnlib, verify_vnnlib
 
 __all__ = [
     "AffineDomain",
@@ -54,6 +59,8 @@ __all__ = [
     "BallDomain",
     "BoxDomain",
     "Certificate",
+    "CertifiedAccuracy",
+    "CertifiedRadius",
     "ChunkFailure",
     "DatasetCertificate",
     "DecomonModel",
@@ -62,15 +69,21 @@ __all__ = [
     "GridDomain",
     "LogitsWarning",
     "NonFiniteBoundError",
+    "OnnxError",
     "OutputBounds",
     "Range",
     "UnsupportedModelError",
     "Verdict",
+    "Verification",
     "VertexDomain",
+    "VnnlibError",
+    "VnnlibResult",
     "attack",
     "attack_box",
     "attack_noise",
     "brightness",
+    "certified_accuracy",
+    "certified_radius",
     "certify",
     "certify_dataset",
     "check_adv",
@@ -98,6 +111,12 @@ __all__ = [
     "methods",
     "models",
     "ops",
+    "read_onnx",
+    "read_vnnlib",
     "refine_box",
     "refine_boxes",
+    "verify",
+    "verify_box",
+    "verify_noise",
+    "verify_vnnlib",
 ]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from decomon_widgets._commands import IncompleteError, UsageError, certify, lab, version
+from decomon_widgets._commands import IncompleteError, UsageError, certify, lab, version, vnnlib
 
 INCOMPLETE_STATUS: Final = 1
 USAGE_STATUS: Final = 2
@@ -74,6 +74,19 @@ def positive(text: str) -> int:
     return value
 
 
+def seconds(text: str) -> float:
+    """A positive, finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"must be a positive number of seconds, such as 60 or 0.5. Received: {text}"
+        )
+    return value
+
+
 def port(text: str) -> int:
     """A port number."""
     try:
@@ -129,7 +142,8 @@ def _add_certify(commands: argparse._SubParsersAction[_Parser]) -> None:
         "and data, an embedded network and embedded images of MNIST are used.",
         epilog="Exit status: 0 when all samples have a verdict, whatever it is; 1 when some could "
         "not be computed (their indices are on standard error; the others are reported); 2 for "
-        "unusable arguments; 130 when it was interrupted (what was done is reported).",
+        "unusable arguments; 130 when it was interrupted (what was done is reported). "
+        + vnnlib.EPILOG,
     )
     parser.add_argument(
         "--model",
@@ -147,9 +161,9 @@ def _add_certify(commands: argparse._SubParsersAction[_Parser]) -> None:
     parser.add_argument(
         "--epsilon",
         type=epsilon,
-        required=True,
         metavar="E",
-        help="size of the largest change, such as 0.03 or 8/255; see --norm",
+        help="size of the largest change, such as 0.03 or 8/255; see --norm (required without "
+        "--vnnlib)",
     )
     parser.add_argument(
         "--norm",
@@ -176,6 +190,20 @@ def _add_certify(commands: argparse._SubParsersAction[_Parser]) -> None:
         metavar="K",
         help="split each domain into K boxes (slower, tighter; default: 1)",
     )
+    parser.add_argument(
+        "--complete",
+        action="store_true",
+        help="attack, bound, and split where bounds are not enough, until every sample is decided "
+        "or the time is over; it chooses the method itself",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        metavar="S",
+        help="with --complete or --vnnlib: seconds, for all samples together (default: 60); what "
+        "is still open then is unknown (maybe robust), for the reason timeout",
+    )
+    vnnlib.add_arguments(parser)
     clip = parser.add_mutually_exclusive_group()
     clip.add_argument(
         "--clip",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-REQUIRED = {"anywidget", "ipywidgets", "matplotlib", "numpy", "psutil", "tensorflow"}
+REQUIRED = {"anywidget", "ipywidgets", "matplotlib", "numpy", "psutil", "scipy", "tensorflow"}
 
 
 def build(target: str, checkout: Path, folder: Path) -> Path:
@@ -86,7 +86,7 @@ def test_wheel_requires_exactly_these_packages(unpacked: Path, project: dict) ->
     names = {r.split(">=")[0].strip() for r in requirements if "extra ==" not in r}
     assert names == REQUIRED
     assert message["Requires-Python"] == ">=3.11"
-    assert {"lab", "test", "dev"} <= set(message.get_all("Provides-Extra", []))
+    assert {"lab", "onnx", "test", "dev"} <= set(message.get_all("Provides-Extra", []))
     assert message["Version"] == project["version"]
     (entry_points,) = unpacked.glob("*.dist-info/entry_points.txt")
     assert "decomon = decomon_widgets.cli:main" in entry_points.read_text()

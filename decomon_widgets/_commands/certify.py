@@ -9,14 +9,20 @@ import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from decomon_widgets import datasets
-from decomon_widgets._commands import IncompleteError, UsageError, pool, report
+from decomon_widgets._commands import (
+    IncompleteError,
+    UsageError,
+    complete,
+    pool,
+    report,
+    vnnlib,
+)
 from decomon_widgets._commands.progress import Progress
 from decomon_widgets.quiet import load_tensorflow
 
@@ -24,7 +30,6 @@ if TYPE_CHECKING:
     import keras
 
     from decomon.certify import Certificate
-    from decomon.dataset import DatasetCertificate
     from decomon.models import DecomonModel
 
 # Batches grow while they take less than so many seconds: large ones are efficient, but the user
@@ -37,7 +42,14 @@ _KEYS: Final = (("x_test", "y_test"), ("x", "y"))
 
 def run(arguments: argparse.Namespace) -> int:
     """Certify the samples and print the report on standard output."""
+    if vnnlib.wanted(arguments):
+        return vnnlib.run(arguments)
+    if arguments.epsilon is None:
+        raise UsageError(
+            "--epsilon: must be given, for instance 0.03 or 8/255 (or --vnnlib, for a property)"
+        )
     # What is quick to check comes first: loading TensorFlow takes seconds.
+    complete.check(arguments)
     pool.check_results(arguments.results)
     model_path = _model_path(arguments.model)
     x, y = _read_data(arguments.data)
@@ -75,7 +87,11 @@ def _certify(
     verifier: DecomonModel, x: np.ndarray, labels: np.ndarray, arguments: argparse.Namespace
 ) -> report.Report:
     start = time.monotonic()
-    if arguments.workers > 1 or arguments.results is not None:
+    certificates: report.Certificates
+    if arguments.complete:
+        completed, interrupted = complete.certify(verifier, x, labels, arguments)
+        certificates = (completed,)
+    elif arguments.workers > 1 or arguments.results is not None:
         certificate, interrupted = pool.certify(
             verifier,
             x,
@@ -88,7 +104,7 @@ def _certify(
             clip=arguments.clip,
             n_sub_boxes=arguments.n_sub_boxes,
         )
-        certificates: tuple[Certificate | DatasetCertificate, ...] = (certificate,)
+        certificates = (certificate,)
     else:
         certificates, interrupted = _certify_in_batches(verifier, x, labels, arguments)
     return report.Report(
@@ -99,9 +115,10 @@ def _certify(
         failed=_failed(certificates),
         model=str(arguments.model),
         data="embedded" if arguments.data is None else str(arguments.data),
-        method=verifier.method,
+        method="complete" if arguments.complete else verifier.method,
         finetune=verifier.finetune,
         n_sub_boxes=arguments.n_sub_boxes,
+        timeout=complete.timeout_of(arguments),
         epsilon=arguments.epsilon,
         norm=arguments.norm,
         clip=None if arguments.clip is None else tuple(arguments.clip),
@@ -146,7 +163,7 @@ def _certify_in_batches(
     return tuple(certificates), interrupted
 
 
-def _failed(certificates: Sequence[Certificate | DatasetCertificate]) -> str:
+def _failed(certificates: report.Certificates) -> str:
     """The samples whose computation failed, and why."""
     from decomon.dataset import DatasetCertificate
     from decomon.dataset.certificate import summary_of

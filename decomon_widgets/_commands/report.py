@@ -10,11 +10,12 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
 from decomon_widgets._commands import version
+from decomon_widgets._commands.complete import Completed
 from decomon_widgets.verdicts import (
     MISCLASSIFIED,
     NON_ROBUST,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 Format = Literal["table", "json", "csv"]
 
+Certificates: TypeAlias = "tuple[Certificate | DatasetCertificate | Completed, ...]"
+"""One for each batch, or one for all samples."""
+
 # The verdicts that certification gives, in the order of the summary; what failed stays pending.
 _VERDICTS: Final = (ROBUST, UNKNOWN, NON_ROBUST, MISCLASSIFIED, PENDING)
 _COLUMNS: Final = (
@@ -42,6 +46,7 @@ _COLUMNS: Final = (
     "counterexample_class",
     "reason",
 )
+_COMPLETE_COLUMNS: Final = ("n_domains", "seconds")  # these come last
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,10 @@ class Row:
         What the model says about the counterexample, if there is one.
     reason : str
         Why the verdict is unknown, or why the computation failed.
+    n_domains : int or None
+        How many parts of the domain were bounded, in complete verification.
+    seconds : float or None
+        When the sample was decided, or the end, in complete verification.
     """
 
     index: int
@@ -74,6 +83,8 @@ class Row:
     upper: float | None
     counterexample_class: int | None
     reason: str
+    n_domains: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ class Report:
 
     Parameters
     ----------
-    certificates : tuple[Certificate | DatasetCertificate, ...]
+    certificates : tuple
         One for each batch, or one for all samples.
     labels : np.ndarray
         Classes by the data, shape ``(n,)``.
@@ -92,11 +103,13 @@ class Report:
         Whether the user stopped the run, so samples are missing.
     failed : str
         Which samples could not be computed, and why; empty if there are none.
+    timeout : float or None
+        Seconds for all samples, in complete verification.
     model, data, method, finetune, n_sub_boxes, epsilon, norm, clip, dtype, final_activation_removed
         Where the results come from.
     """
 
-    certificates: tuple[Certificate | DatasetCertificate, ...]
+    certificates: Certificates
     labels: np.ndarray
     seconds: float
     interrupted: bool
@@ -106,6 +119,7 @@ class Report:
     method: str
     finetune: bool
     n_sub_boxes: int
+    timeout: float | None
     epsilon: float
     norm: str
     clip: tuple[float, float] | None
@@ -130,8 +144,14 @@ class Report:
                         if found
                         else None,
                         reason=certificate.reasons[i],
+                        **_search(certificate, i),
                     )
                 index += 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is known of each sample."""
+        return _COLUMNS if self.timeout is None else _COLUMNS + _COMPLETE_COLUMNS
 
     def counts(self) -> dict[str, int]:
         """How often each verdict was given."""
@@ -148,10 +168,11 @@ class Report:
         ]
         tuned = ", finetuned" if self.finetune else ""
         boxes = f", {self.n_sub_boxes} sub-boxes" if self.n_sub_boxes > 1 else ""
+        limit = "" if self.timeout is None else f", timeout {self.timeout:g} s"
         norm = "" if self.norm == "inf" else f" in the {self.norm}-norm"
         return (
             f"{sum(counts.values())} samples: {', '.join(parts)}; {self.seconds:.1f} s "
-            f"({self.method}{tuned}{boxes}, epsilon {self.epsilon:g}{norm})"
+            f"({self.method}{tuned}{boxes}{limit}, epsilon {self.epsilon:g}{norm})"
             + (" - interrupted" if self.interrupted else "")
         )
 
@@ -168,6 +189,14 @@ def write(report: Report, style: Format) -> None:
     sys.stdout.flush()
 
 
+def _search(certificate: Certificate | DatasetCertificate | Completed, i: int) -> dict[str, Any]:
+    """How the sample was searched, if it was."""
+    if not isinstance(certificate, Completed):
+        return {}
+    seconds = round(float(certificate.seconds[i]), 3)
+    return {"n_domains": int(certificate.n_domains[i]), "seconds": seconds}
+
+
 def _finite(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
@@ -180,12 +209,13 @@ def _json(report: Report) -> str:
         "method": report.method,
         "finetune": report.finetune,
         "n_sub_boxes": report.n_sub_boxes,
+        "timeout": report.timeout,
         "epsilon": report.epsilon,
         "norm": report.norm,
         "clip": report.clip,
         "dtype": report.dtype,
         "final_activation_removed": report.final_activation_removed,
-        "samples": [{name: getattr(row, name) for name in _COLUMNS} for row in report.rows()],
+        "samples": [{name: getattr(row, name) for name in report.columns} for row in report.rows()],
         "summary": {
             **report.counts(),
             "total": sum(report.counts().values()),
@@ -199,9 +229,9 @@ def _json(report: Report) -> str:
 def _csv(report: Report) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow(report.columns)
     for row in report.rows():
-        values = (getattr(row, name) for name in _COLUMNS)
+        values = (getattr(row, name) for name in report.columns)
         writer.writerow("" if value is None else value for value in values)
     return text.getvalue()
 
@@ -218,6 +248,11 @@ def _table(report: Report) -> str:
         # That the margin may be on either side of zero is what the two bounds say already.
         if row.reason and not (row.lower or 0) <= 0 <= (row.upper or 0):
             details.append(row.reason)
+        elif row.n_domains is not None and row.reason:
+            details.append(row.reason.partition(":")[0])
+        if row.n_domains is not None:
+            parts = "1 domain" if row.n_domains == 1 else f"{row.n_domains} domains"
+            details.append(f"{parts}, {row.seconds:.1f} s")
         verdict = VERDICTS[row.verdict].plural
         predicted = "?" if row.predicted is None else row.predicted
         lines.append(

@@ -40,7 +40,7 @@ def speed_table(path: Path = RESULTS) -> str:
     results = json.loads(path.read_text())
     rows = [row for row in results["rows"] if row["method"] != "slider"]
     moves = [row for row in results["rows"] if row["method"] == "slider"]
-    parts = [_table(rows), *(_moves(row) for row in moves), _machine(results["machine"])]
+    parts = [_table(rows), *(_moves(row) for row in moves), machine_line(results["machine"])]
     return "\n".join(parts)
 
 
@@ -101,7 +101,8 @@ def _moves(row: Mapping[str, Any]) -> str:
     )
 
 
-def _machine(machine: Mapping[str, Any]) -> str:
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """Say what something was measured on."""
     return (
         f"Measured on {machine['cpu']}, {machine['cores']} cores, {machine['system']}, "
         f"Python {machine['python']}, TensorFlow {machine['tensorflow']}, "
