@@ -11,9 +11,11 @@ from decomon._tensors import flatten, flatten_rows
 from decomon.bounds import AffineBound
 from decomon.domains import Domain
 from decomon.domains._derived import Derived
+from decomon.rounding import units
 
 _STEPS = 5
 _LARGEST = 4.0
+_ROUNDING = 16.0
 
 
 @final
@@ -66,18 +68,19 @@ class Clipped(Derived):
 
         There, ``a . x <= a . x + t (weights . x + offset)`` for every ``t >= 0``.  The maximum
         of the right-hand side over the whole set is convex in ``t``; a few steps of bisection
-        come near to its minimum, and every ``t`` gives a bound.
+        come near to its minimum, and every ``t`` gives a bound.  Large terms may cancel, so it
+        is moved outward by what their rounding amounts to.
         """
         shape = tf.shape(bound.weights)
-        rows = flatten_rows(bound.weights)
+        given = flatten_rows(bound.weights)
         weights = flatten(self.weights)[:, None]
         radius = flatten(self.inputs.interval().radius)
-        reach = tf.linalg.matvec(tf.abs(rows), radius)
+        reach = tf.linalg.matvec(tf.abs(given), radius)
         own = tf.reduce_sum(tf.abs(weights[:, 0]) * radius, axis=1, keepdims=True)
         unit = tf.math.divide_no_nan(reach, own + tf.zeros_like(reach))
 
         def tilted(times: Tensor) -> Tensor:
-            return tf.reshape(rows + times[..., None] * weights, shape)
+            return tf.reshape(given + times[..., None] * weights, shape)
 
         def unfinished(step: Tensor, *_: Tensor) -> Tensor:
             return step < _STEPS
@@ -92,8 +95,13 @@ class Clipped(Derived):
         start = (tf.constant(0), tf.zeros_like(unit), _LARGEST * unit)
         _, low, high = tf.while_loop(unfinished, halve, start, parallel_iterations=1)
         times = 0.5 * (low + high)
-        offset = bound.offset + times * self.offset[:, None]
-        return self.inputs.concretize(AffineBound(tilted(times), offset))
+        rows, shift = tilted(times), times * self.offset[:, None]
+        largest = self.inputs.concretize(AffineBound(rows, bound.offset + shift))
+        ends = self.inputs.interval()
+        most = flatten(tf.maximum(tf.abs(ends.lower), tf.abs(ends.upper)))
+        terms = tf.linalg.matvec(tf.abs(flatten_rows(rows)), most)
+        unit, _ = units(terms)
+        return largest + _ROUNDING * unit * (terms + tf.abs(bound.offset) + tf.abs(shift))
 
     def split(self, scores: Tensor) -> tuple[Clipped, Clipped]:
         left, right = self.inputs.split(scores)

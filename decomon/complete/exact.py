@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from decomon._backend import tf
 from decomon.bounds import AffineBound
-from decomon.complete.neuron_bounds import NeuronBounds, Problem
+from decomon.complete.leaf_planes import LeafPlanes
+from decomon.complete.neuron_bounds import Problem
 from decomon.domains import Domain
 
 Array = NDArray[np.floating]
@@ -43,7 +44,7 @@ class Leaf:
     problem : the leaf
     """
 
-    def __init__(self, bounds: NeuronBounds, domain: Domain, problem: Problem) -> None:
+    def __init__(self, bounds: LeafPlanes, domain: Domain, problem: Problem) -> None:
         self._bounds = bounds
         self._domain = domain
         self._problem = problem
@@ -84,12 +85,15 @@ class Leaf:
         return self._domain.center().numpy()[0]
 
     def _constraints(self, sides: NDArray[np.intp], signs: Array) -> tuple[Array, Array]:
-        """Return the rows of ``planes . x >= ends``."""
-        weights, offsets = self._bounds.planes(self._problem, sides)
-        ends: Array = np.where(signs > 0, self._low[sides], self._high[sides])
-        size = int(np.prod(self._shape))
-        planes = signs[:, None] * weights.reshape(len(sides), size)
-        return planes, signs * (ends - offsets)
+        """Return rows of ``planes . x >= ends``, which hold on the leaf.
+
+        With an upper bound ``planes . x + offset`` of a neuron times its sign, that is so even if
+        some relaxation has a gap.
+        """
+        weights, offsets = self._bounds.planes(self._problem, sides, signs)
+        ends = np.where(signs > 0, self._low[sides], self._high[sides])
+        planes = weights.reshape(len(sides), int(np.prod(self._shape)))
+        return planes, signs * ends - offsets
 
     def _dual(self, program: _Program, shares: Array, times: Array) -> float:
         """Bound the smallest part where the constraints hold, by any multipliers >= 0."""
@@ -181,6 +185,11 @@ class _Program:
             [-self.planes @ columns.T, -np.ones((constraints, 1)), np.zeros((constraints, 1))],
             axis=1,
         )
+        middle = np.where(np.isfinite(limits[:, 1]), limits.mean(axis=1), 1.0 / count)
+        nothing = np.ones(parts), np.zeros(constraints), middle @ columns
+        given = (above, inside, self.offsets, self.ends, limits[:, 0])
+        if not all(np.isfinite(values).all() for values in given):
+            return nothing
         equal: dict[str, Any] = {}
         if total is not None:
             equal = {"A_eq": np.append(np.ones(count), [0.0, 0.0])[None], "b_eq": [total]}
@@ -193,7 +202,6 @@ class _Program:
             **equal,
         )
         if found.x is None:  # any multipliers give a bound, and any point may be tried
-            middle = np.where(np.isfinite(limits[:, 1]), limits.mean(axis=1), 1.0 / count)
-            return np.ones(parts), np.zeros(constraints), middle @ columns
+            return nothing
         multipliers = -np.asarray(found.ineqlin.marginals)
         return multipliers[:parts], multipliers[parts:], np.asarray(found.x)[:count] @ columns

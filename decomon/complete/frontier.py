@@ -88,7 +88,11 @@ class Splitter(abc.ABC):
 
     @abc.abstractmethod
     def exhausted(self, leaves: Leaves) -> NDArray[np.bool_]:
-        """Say which leaves cannot be split any further."""
+        """Say which leaves no split promises to improve."""
+
+    @abc.abstractmethod
+    def splittable(self, leaves: Leaves) -> NDArray[np.bool_]:
+        """Say which leaves can be split at all."""
 
     @abc.abstractmethod
     def decide(self, leaves: Leaves, threshold: Array) -> tuple[Array, Array]:

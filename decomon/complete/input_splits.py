@@ -103,6 +103,9 @@ class InputSplitter(Splitter):
         """Say which leaves no cut makes smaller: floating-point numbers are not dense enough."""
         return ~(leaves.data["scores"].max(axis=1) > 0)
 
+    def splittable(self, leaves: Leaves) -> NDArray[np.bool_]:
+        return ~self.exhausted(leaves)
+
     def candidates(self, leaves: Leaves) -> Array:
         """Return the better one of the middle and of where the smallest bound is attained."""
         return leaves.data["point"]

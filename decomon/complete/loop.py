@@ -46,6 +46,7 @@ class Search:
     decided : ``(goals,)``: goals of which no leaf is open
     lost : ``(goals,)``: the largest bound of a leaf that there was no room for
     stuck : ``(goals,)``: the largest bound of a leaf that cannot be split
+    closed : ``(goals,)``: the largest threshold that a leaf was below when it was closed
     given_up : ``(goals,)``: goals of samples that another goal refutes
     """
 
@@ -59,6 +60,7 @@ class Search:
     decided: NDArray[np.bool_] = field(init=False)
     lost: Array = field(init=False)
     stuck: Array = field(init=False)
+    closed: Array = field(init=False)
     given_up: NDArray[np.bool_] = field(init=False)
     n_domains: NDArray[np.int64] = field(init=False)
     finished: Array = field(init=False)
@@ -69,6 +71,7 @@ class Search:
         self.upper = np.full(count, np.inf)
         self.decided, self.given_up = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
         self.lost, self.stuck = np.full(count, -np.inf), np.full(count, -np.inf)
+        self.closed = np.full(count, -np.inf)
         self.n_domains = np.zeros(samples, np.int64)
         self.finished = np.full(samples, np.nan)
         self.frontier = Frontier(self.memory)
@@ -106,7 +109,8 @@ class Search:
         np.maximum.at(each, goal, upper)
         # Of a goal that was given up, some leaves are gone.
         partial = self.given_up | np.isneginf(each)
-        each = np.where(self.decided | partial, self.upper, np.minimum(each, self.upper))
+        known = np.minimum(np.maximum(each, self.closed), self.upper)
+        each = np.where(self.decided | partial, self.upper, known)
         return self.goals.largest(each, len(self.below))
 
     def settle(self, goals: Positions, upper: Array) -> None:
@@ -141,7 +145,7 @@ class Search:
             try:
                 children = splitter.split(taken, self.threshold(taken.goal))
                 self._receive(splitter, children, np.unique(taken.goal))
-            except (StoppedError, KeyboardInterrupt):
+            except BaseException:
                 self._keep(taken)
                 raise
             each = (time.perf_counter() - begin) / len(taken)
@@ -152,7 +156,9 @@ class Search:
     def _receive(self, splitter: Splitter, leaves: Leaves, goals: Positions) -> None:
         """Take bounded leaves, which may be all that is left of some goals."""
         np.add.at(self.n_domains, self.goals.samples[leaves.goal], 1)
-        open_leaves = leaves[leaves.upper >= self.threshold(leaves.goal)]
+        threshold = self.threshold(leaves.goal)
+        np.maximum.at(self.closed, leaves.goal, threshold)
+        open_leaves = leaves[leaves.upper >= threshold]
         self._look(splitter, open_leaves)
         self._keep(self._decided(splitter, open_leaves))
         left = np.zeros(len(self.goals), dtype=bool)
@@ -176,9 +182,12 @@ class Search:
         some = leaves[dead]
         upper, points = splitter.decide(some, self.threshold(some.goal))
         self.looked.see(self.goals.samples[some.goal], points)
-        stuck = upper >= self.threshold(some.goal)
+        left = upper >= self.threshold(some.goal)
+        again = left & splitter.splittable(some)
+        stuck = left & ~again
         np.maximum.at(self.stuck, some.goal[stuck], upper[stuck])
-        return leaves[~dead]
+        known = Leaves(some.goal, np.minimum(some.upper, upper), some.depth, some.data)
+        return Leaves.joined([leaves[~dead], known[again]])
 
     def _look(self, splitter: Splitter, leaves: Leaves) -> None:
         """Look for counterexamples where the bounds of leaves are attained."""

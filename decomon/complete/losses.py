@@ -29,9 +29,11 @@ def losses(
 
     Returns
     -------
-    losses, zero where a cut is of no use, and places, ``(batch, *node shape)`` by node
+    losses and places, ``(batch, *node shape)`` by node: negative where a bound loses nothing
+    although there is a gap, and minus infinity where a cut is of no use
     """
     lost = {i: tf.zeros_like(lower) for i, (lower, _) in ends.items()}
+    gaps = {i: tf.zeros_like(lower) for i, (lower, _) in ends.items()}
     places = {i: 0.5 * lower + 0.5 * upper for i, (lower, upper) in ends.items()}
     for index, coefficients in rows.items():
         node = graph.nodes[index]
@@ -47,10 +49,18 @@ def losses(
         loss = tf.nn.relu(coefficients) * over + tf.nn.relu(-coefficients) * under
         (unstable,) = node.op.unstable(interval)
         useful = unstable & (place > interval.lower) & (place < interval.upper)
-        useful &= tf.math.is_finite(loss)
-        lost[source] += tf.where(useful, loss, tf.zeros_like(loss))
+        nothing = tf.zeros_like(loss)
+        lost[source] += tf.where(useful & tf.math.is_finite(loss), loss, nothing)
+        gap = tf.where(tf.math.is_finite(loss), over + under, nothing + loss.dtype.max)
+        gaps[source] += tf.where(useful, gap, nothing)
         places[source] = place
-    return lost, places
+    return {i: _scores(loss, gaps[i]) for i, loss in lost.items()}, places
+
+
+def _scores(loss: Tensor, gap: Tensor) -> Tensor:
+    """Put first where something is lost, then where there is a gap."""
+    useless = tf.fill(tf.shape(loss), tf.constant(float("-inf"), loss.dtype))
+    return tf.where(loss > 0, loss, tf.where(gap > 0, -1 / (1 + gap), useless))
 
 
 def _gaps(

@@ -9,38 +9,28 @@ improved over the slopes of the relaxations and over multipliers of the cuts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property, partial
-from typing import Any, NamedTuple, TypeAlias, final
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import cached_property
+from typing import Any, NamedTuple, final
 
 from decomon._backend import Tensor, tf
 from decomon._tensors import flatten, flatten_rows
 from decomon.bounds import AffineBound, Interval
 from decomon.complete.clipped import Clipped
 from decomon.complete.losses import losses
+from decomon.complete.neuron_states import Ends, NeuronStates, Packed
 from decomon.domains import Domain
 from decomon.geometry import Compiled
-from decomon.known import KnownDomain, KnownNode
 from decomon.methods.alpha import Adam, Layout, Moments, Sets
-from decomon.methods.passages import Units
-from decomon.methods.propagation import Parameters, State
 from decomon.methods.rules import CrownRule
-from decomon.nodes import Graph
 from decomon.ops._base import NonlinearOp
 from decomon.verifier import Verifier
 
-CANDIDATES = 16
+CANDIDATES = 48
 _NARROWED = 64
 LOWER_CUT, UPPER_CUT = 1, 2
 _SLOPE_RATE = 0.25
 _MULTIPLIER_RATE = 0.1
 _DECAY = 0.94
-
-Array = NDArray[np.floating]
-Packed: TypeAlias = tuple[Tensor, ...]
-Ends: TypeAlias = tuple[tuple[Tensor, Tensor], ...]
 
 
 class Problem(NamedTuple):
@@ -114,8 +104,9 @@ class NeuronBounds:
     """
 
     def __init__(self, verifier: Verifier, template: Domain, nodes: tuple[int, ...]) -> None:
-        graph, dtype = verifier.engine(template).graph, verifier.dtype
-        self.graph: Graph = graph
+        self._states = NeuronStates(verifier, template)
+        self.graph = graph = self._states.graph
+        dtype = verifier.dtype
         self._verifier = verifier
         self._template = template
         self._given = nodes
@@ -138,33 +129,17 @@ class NeuronBounds:
         self._probe = Compiled(self._trace_probe, [problem, parameters, (places, places, number)])
         self._clip = Compiled(self._trace_clip, [sets, wide, wide, weights, number, flags])
         self._points = Compiled(self._trace_points, [problem, parameters])
-        chosen = tf.TensorSpec([None, None], tf.int32)
-        self._planes = {
-            i: Compiled(partial(self._trace_planes, i), [sets, wide, wide, chosen])
-            for i in graph.relaxed
-        }
-        self._parts = Compiled(self._trace_parts, [sets, wide, wide, rows])
-        self._values = Compiled(self._trace_values, [weights])
 
     @property
     def trace_count(self) -> int:
         """How often anything was traced."""
-        functions = (
-            self._begin,
-            self._improve,
-            self._probe,
-            self._clip,
-            self._points,
-            self._values,
-            self._parts,
-            *self._planes.values(),
-        )
+        functions = (self._begin, self._improve, self._probe, self._clip, self._points)
         return sum(function.trace_count for function in functions)
 
     @cached_property
     def neurons(self) -> int:
         """How many neurons relaxations depend on."""
-        return sum(self._sizes)
+        return sum(self._states.sizes)
 
     @cached_property
     def parameters(self) -> int:
@@ -210,45 +185,6 @@ class NeuronBounds:
         """Return where the bounds of leaves are attained, ``(batch, *input shape)``."""
         return self._points(problem, (slopes, multipliers))
 
-    def planes(self, problem: Problem, neurons: NDArray[np.intp]) -> tuple[Array, Array]:
-        """Return some neurons of one leaf as affine functions of the input.
-
-        That is what they are where all others lie in their intervals, if no relaxation has a gap.
-
-        Parameters
-        ----------
-        neurons : ``(n,)``
-
-        Returns
-        -------
-        weights ``(n, *input shape)`` and offsets ``(n,)``
-        """
-        weights = np.zeros((len(neurons), *self.graph.input_shape))
-        offsets = np.zeros(len(neurons))
-        begin = 0
-        for index, size in zip(self.graph.relaxed, self._sizes, strict=True):
-            here = (neurons >= begin) & (neurons < begin + size)
-            if here.any():
-                places = tf.constant(neurons[here][None] - begin, tf.int32)
-                plane = self._planes[index](problem.sets, problem.lower, problem.upper, places)
-                weights[here], offsets[here] = (part[0].numpy() for part in plane)
-            begin += size
-        return weights, offsets
-
-    def parts(self, problem: Problem) -> tuple[Array, Array]:
-        """Return all parts of the goal of one leaf as affine functions; see :meth:`planes`."""
-        plane = self._parts(problem.sets, problem.lower, problem.upper, problem.rows)
-        weights, offsets = (values[0].numpy() for values in plane)
-        return weights.reshape(len(weights), -1), offsets + problem.offsets.numpy()[0]
-
-    def values(self, points: Tensor) -> Tensor:
-        """Return the values of all neurons at points ``(n, *input shape)``: ``(n, neurons)``."""
-        return self._values(points)
-
-    @cached_property
-    def _sizes(self) -> list[int]:
-        return [self.graph.nodes[i].size for i in self.graph.relaxed]
-
     @cached_property
     def _layout(self) -> Layout:
         """Where the parameters of all relaxations lie that the output passes."""
@@ -262,68 +198,17 @@ class NeuronBounds:
             found[output, index] = Sets(None, tuple(tuple(v.shape[1:]) for v in values))
         return Layout(found)
 
-    def _state(
-        self,
-        domain: Domain,
-        parameters: Parameters,
-        known: Mapping[int, Interval],
-        wanted: Mapping[int, Tensor],
-    ) -> State:
-        """Return what is known on leaves; intervals that the sets come with are not computed."""
-        verifier = self._verifier
-        graph = self.graph if domain.separable else self.graph.coupled
-        state = State(
-            graph,
-            domain,
-            verifier.method,
-            verifier.slopes,
-            parameters,
-            verifier.budget,
-            known,
-            wanted,
-        )
-        state.propagate()
-        return state
-
-    def _given_state(
-        self, sets: Packed, ends: Mapping[int, tuple[Tensor, Tensor]], parameters: Parameters
-    ) -> State:
-        nodes = tuple(KnownNode(i, self.graph.nodes[i].shape, own=False) for i in ends)
-        flat = tuple(end for pair in ends.values() for end in pair)
-        domain = KnownDomain(self._template.rebuild(*sets), nodes, flat)
-        return self._state(domain, parameters, {}, {})
-
     def _trace_begin(self, sets: Packed, known: Ends) -> Packed:
-        state = self._given_state(sets, dict(zip(self._given, known, strict=True)), {})
-        lower, upper = self._joined(state)
+        state = self._states.given(sets, dict(zip(self._given, known, strict=True)), {})
+        lower, upper = self._states.joined(state)
         output = self.graph.output
         initial = {pair: state.initial(output, pair[1], 1) for pair in self._layout.sets}
         packed = self._layout.pack(initial)
         slopes = packed[0][:, 0] if packed else tf.zeros([tf.shape(sets[0])[0], 0], lower.dtype)
         return lower, upper, slopes
 
-    def _joined(self, state: State) -> tuple[Tensor, Tensor]:
-        """Lay the intervals of all neurons side by side."""
-        intervals = [state.intervals[i] for i in self.graph.relaxed]
-        lower = tf.concat([flatten(interval.lower) for interval in intervals], axis=1)
-        upper = tf.concat([flatten(interval.upper) for interval in intervals], axis=1)
-        return lower, upper
-
-    def _split(self, values: Tensor) -> dict[int, Tensor]:
-        """Cut ``(..., neurons)`` into the nodes' own parts, ``(..., *node shape)``."""
-        parts = tf.split(values, self._sizes, axis=-1)
-        outer = len(values.shape) - 1
-        found: dict[int, Tensor] = {}
-        for index, part in zip(self.graph.relaxed, parts, strict=True):
-            shape = self.graph.nodes[index].shape
-            if len(shape) != 1:
-                part = tf.reshape(part, tf.concat([tf.shape(part)[:outer], shape], axis=0))
-            found[index] = part
-        return found
-
     def _ends(self, problem: Problem) -> dict[int, tuple[Tensor, Tensor]]:
-        lowers, uppers = self._split(problem.lower), self._split(problem.upper)
-        return {i: (lowers[i], uppers[i]) for i in self.graph.relaxed}
+        return self._states.ends(problem.lower, problem.upper)
 
     def _bound(self, problem: Problem, slopes: Tensor, multipliers: Tensor) -> _Bounded:
         """Bound all parts.
@@ -334,8 +219,8 @@ class NeuronBounds:
         of the set that the neuron is cut on the leaf (Wang et al. 2021, beta-CROWN, theorem 3.1).
         """
         parameters = self._layout.unpack((slopes,)) if self.parameters else {}
-        state = self._given_state(problem.sets, self._ends(problem), parameters)
-        also = self._split(multipliers)
+        state = self._states.given(problem.sets, self._ends(problem), parameters)
+        also = self._states.split(multipliers)
         affine, relaxed = state.bound_sum(self.graph.output, problem.rows, also, CrownRule())
         lower, upper, cuts = problem.lower[:, None], problem.upper[:, None], problem.cuts[:, None]
         above = (multipliers > 0) | ((multipliers == 0) & (cuts % 2 == LOWER_CUT))
@@ -460,40 +345,17 @@ class NeuronBounds:
         wanted: Tensor,
     ) -> tuple[Tensor, Tensor]:
         domain = Clipped(self._template.rebuild(*sets), weights, offset)
-        lowers, uppers = self._split(lower), self._split(upper)
+        lowers, uppers = self._states.split(lower), self._states.split(upper)
         known = {i: Interval(lowers[i], uppers[i]) for i in self.graph.relaxed}
-        return self._joined(self._state(domain, {}, known, self._split(wanted)))
+        return self._states.joined(
+            self._states.state(domain, {}, known, self._states.split(wanted))
+        )
 
     def _trace_points(self, problem: Problem, parameters: Packed) -> Tensor:
         problem = Problem(*problem)
         _, _, affine = _smallest(self._bound(problem, *parameters))
         domain = self._template.rebuild(*problem.sets)
         return domain.maximizer(affine.weights[:, None])[:, 0]
-
-    def _trace_planes(
-        self, index: int, sets: Packed, lower: Tensor, upper: Tensor, places: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        lowers, uppers = self._split(lower), self._split(upper)
-        state = self._given_state(sets, {i: (lowers[i], uppers[i]) for i in lowers}, {})
-        units = Units(places, self.graph.nodes[index].shape, lower.dtype)
-        bound = state.bound(index, units.rows(), CrownRule())
-        shape = tf.concat([tf.shape(places), self.graph.input_shape], axis=0)
-        weights = tf.broadcast_to(bound.weights, shape)
-        return weights, tf.broadcast_to(bound.offset, tf.shape(places))
-
-    def _trace_parts(
-        self, sets: Packed, lower: Tensor, upper: Tensor, rows: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        lowers, uppers = self._split(lower), self._split(upper)
-        state = self._given_state(sets, {i: (lowers[i], uppers[i]) for i in lowers}, {})
-        bound = state.bound(self.graph.output, rows, CrownRule())
-        return bound.weights, bound.offset
-
-    def _trace_values(self, points: Tensor) -> Tensor:
-        values = [points]
-        for node in self.graph.nodes[1:]:
-            values.append(node.evaluate(*(values[i] for i in node.inputs)))
-        return tf.concat([flatten(values[i]) for i in self.graph.relaxed], axis=1)
 
 
 def as_nonlinear(op: Any) -> NonlinearOp:

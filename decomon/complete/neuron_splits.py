@@ -11,7 +11,9 @@ from decomon._backend import Tensor, tf
 from decomon.complete.exact import Leaf
 from decomon.complete.frontier import Leaves, Splitter
 from decomon.complete.goals import Goals
-from decomon.complete.neuron_bounds import LOWER_CUT, UPPER_CUT, Ends, Found, NeuronBounds, Problem
+from decomon.complete.leaf_planes import LeafPlanes
+from decomon.complete.neuron_bounds import LOWER_CUT, UPPER_CUT, Found, NeuronBounds, Problem
+from decomon.complete.neuron_states import Ends
 from decomon.complete.pace import Pace, Pulse
 from decomon.domains import Domain
 from decomon.ops._base import ElementwiseOp
@@ -23,10 +25,11 @@ Positions = NDArray[np.intp]
 
 _ROOT_STEPS, _ROOT_RATE = 20, 0.5
 _ROOT_ROUNDS, _ROUNDS = 8, 2
-_STEPS = 10
+_STEPS = 5
 _SAMPLES = 8
 _SMALL = 64
 _GAIN, _SHARE = 0.1, 0.9
+_HALF = float(np.finfo(np.float16).min), float(np.finfo(np.float16).max)
 # Bounds are off by a small multiple of the roundoff times the size of their terms.
 ROUNDING = 128.0
 
@@ -85,6 +88,7 @@ class NeuronSplitter(Splitter):
         lower, higher, slopes = (
             values.numpy()[sample] for values in self._bounds(nodes).begin(domain, ends)
         )
+        lower, higher = self._widened(lower, higher)
         parts_each = asked.rows.shape[1]
         neurons = lower.shape[1]
         data: Data = {
@@ -97,6 +101,13 @@ class NeuronSplitter(Splitter):
         depth = np.zeros(len(goals), np.int32)
         leaves = Leaves(goals, np.full(len(goals), np.inf), depth, data)
         return self._tightened(leaves, threshold, _ROOT_ROUNDS, _ROOT_STEPS)
+
+    def _widened(self, lower: Array, higher: Array) -> tuple[Array, Array]:
+        """Move ends outward by their rounding, but never across zero."""
+        room = self._unit * (np.abs(lower) + np.abs(higher))
+        low = np.where(lower >= 0, np.maximum(lower - room, 0.5 * lower), lower - room)
+        high = np.where(higher <= 0, np.minimum(higher + room, 0.5 * higher), higher + room)
+        return low, high
 
     def _intervals(self, domain: Domain, rows: Array) -> tuple[tuple[int, ...], Ends]:
         """Return nodes, and both ends of their intervals on whole sets.
@@ -129,6 +140,9 @@ class NeuronSplitter(Splitter):
     def exhausted(self, leaves: Leaves) -> NDArray[np.bool_]:
         return leaves.data["scores"][:, 0] <= 0
 
+    def splittable(self, leaves: Leaves) -> NDArray[np.bool_]:
+        return leaves.data["scores"][:, 0] > -np.inf
+
     def candidates(self, leaves: Leaves) -> Array:
         bounds = self._bounds()
         found = [np.zeros((0, *self._verifier.graph.input_shape), self._dtype)]
@@ -145,9 +159,7 @@ class NeuronSplitter(Splitter):
             return leaves.upper, self.candidates(leaves)
         precise = self._verifier.precise
         domain = self._domain.as_tensors(precise.dtype)
-        bounds = precise.kept(
-            (NeuronBounds, domain.kind), lambda: NeuronBounds(precise, domain, ())
-        )
+        bounds = precise.kept((LeafPlanes, domain.kind), lambda: LeafPlanes(precise, domain))
         upper = leaves.upper.astype(np.float64)
         points = np.zeros((len(leaves), *self._verifier.graph.input_shape))
         asked = self._goals[leaves.goal]
@@ -260,7 +272,7 @@ class NeuronSplitter(Splitter):
             active, kept = active[keep], np.flatnonzero(keep)
             self._pulse()
             problem = self._problem(leaves.goal[active], data, active, threshold[active])
-            left = (result.weights, result.offset, result.wanted)
+            left = (result.weights, result.offset + self._unit * result.sizes, result.wanted)
             narrowed = bounds.clip(problem, *(tf.gather(values, kept) for values in left))
             data["low"][active], data["high"][active] = narrowed
         return Leaves(leaves.goal, upper, leaves.depth, data)
@@ -279,6 +291,8 @@ def _put(data: Data, places: Positions, found: Found) -> None:
         values = getattr(found, name).numpy()
         if name not in data or data[name].shape[1:] != values.shape[1:]:
             data[name] = np.zeros((len(data["low"]), *values.shape[1:]), values.dtype)
+        if data[name].dtype == np.float16:
+            values = np.clip(values, *_HALF)
         data[name][places] = values
 
 

@@ -127,7 +127,7 @@ class State:
         """Bound every node up to the output, but for those whose intervals are given."""
         graph, bounded = self.graph, self.method.intermediate
         given = known_intervals(self.domain)
-        self.intervals[0] = self.domain.interval()
+        self.intervals[0] = self.recall(0, given.get(0, self.domain.interval()))
         for index, node in enumerate(graph.nodes[1:], start=1):
             if index in given:
                 interval = given[index]
