@@ -10,6 +10,7 @@ import keras
 
 from decomon.ops import supported
 from decomon.ops.refusals import refusals
+from tests.benchmarks.complete_table import complete_table
 from tests.benchmarks.table import speed_table
 
 PATH = Path(__file__).parents[1] / "README.md"
@@ -18,7 +19,12 @@ COMMAND = "python -m tests.readme"
 
 def regenerated(text: str) -> str:
     """Return the README's text with the generated parts up to date."""
-    parts = {"supported": supported_table(), "refused": refused_table(), "speed": speed_table()}
+    parts = {
+        "supported": supported_table(),
+        "refused": refused_table(),
+        "complete": complete_table(),
+        "speed": speed_table(),
+    }
     for name, content in parts.items():
         begin, end = f"<!-- {name}: written by `{COMMAND}` -->", f"<!-- {name}: end -->"
         pattern = re.compile(f"({re.escape(begin)}\n).*({re.escape(end)})", re.DOTALL)

@@ -36,7 +36,7 @@ def y(model: Any, x: Array) -> Array:
     return found
 
 
-@pytest.fixture(scope="module", params=[np.inf, 2])
+@pytest.fixture(scope="module", params=[np.inf, pytest.param(2, marks=pytest.mark.slow)])
 def found(request: pytest.FixtureRequest, model: Any, x: Array, y: Array) -> CertifiedAccuracy:
     return certified_accuracy(model, x, y, GRID, request.param)
 

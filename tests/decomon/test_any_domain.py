@@ -169,6 +169,7 @@ def test_smaller_sets_have_smaller_bounds_of_linear_networks() -> None:
     np.testing.assert_allclose(bound["grid"], bound["box"], rtol=1e-9)  # it has the corners
 
 
+@pytest.mark.slow
 def test_several_inputs_follow_one_another() -> None:
     """Sets are of one flat input; points come back by input."""
     with precision("float64"):

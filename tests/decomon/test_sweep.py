@@ -134,6 +134,7 @@ def test_new_batch_sizes_and_radii_of_a_small_network() -> None:
     check(Memory.now(model), *halves(model, move))
 
 
+@pytest.mark.slow
 def test_verdicts_of_the_embedded_network() -> None:
     model, x, labels = prepared(embedded)
     before = Memory.now(model)

@@ -36,7 +36,7 @@ def labels(model: Any, x: Array) -> Array:
     return found
 
 
-@pytest.mark.parametrize("radius", [0.1, 0.2])
+@pytest.mark.parametrize("radius", [pytest.param(0.1, marks=pytest.mark.slow), 0.2])
 def test_everything_is_decided_in_the_plane(
     model: Any, x: Array, labels: Array, radius: float
 ) -> None:
@@ -94,7 +94,13 @@ SETS: dict[str, Callable[[Array], decomon.Domain]] = {
 }
 
 
-@pytest.mark.parametrize("kind", SETS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow) if kind in ("1-norm", "affine") else kind
+        for kind in SETS
+    ],
+)
 def test_any_set(model: Any, x: Array, labels: Array, kind: str) -> None:
     domain = SETS[kind](x)
     found = verify(model, domain, labels, timeout=PATIENCE)
