@@ -23,6 +23,7 @@ _ROUNDS = 60
 _COLUMNS = 200
 _PENALTY = 1e4
 _TOLERANCE = 1e-9
+_ROOM = 2.0**-21
 
 
 @final
@@ -49,8 +50,11 @@ class Leaf:
         self._domain = domain
         self._problem = problem
         self._shape = bounds.graph.input_shape
-        self._low: Array = problem.lower.numpy()[0]
-        self._high: Array = problem.upper.numpy()[0]
+        low: Array = problem.lower.numpy()[0]
+        high: Array = problem.upper.numpy()[0]
+        # Intervals were found in single precision, and multipliers may be large.
+        room = _ROOM * (np.abs(low) + np.abs(high))
+        self._low, self._high = low - room, high + room
 
     def solve(self) -> tuple[float, Array]:
         """Maximise the smallest part of the goal on the leaf.
