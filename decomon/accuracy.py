@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from decomon._accuracy_plot import draw
 from decomon.certify import Verdict
-from decomon.complete.clock import Clock, Watcher
+from decomon.complete.clock import Clock, Watcher, warn_of_interruption
+from decomon.conversion import plain_crown
 from decomon.domains._checks import as_array
+from decomon.inputs import check_memory
 from decomon.models import signature_of, verifier_of
 from decomon.narrowing import Narrowing
 from decomon.nested import Grid, Nested
-from decomon.pursuit import Pursuit, plain
-from decomon.radius import check_memory, counterexamples, warn_of_interruption
+from decomon.pursuit import Pursuit
+from decomon.radius import counterexamples
 from decomon.specs import check_classes, margins, true_classes
 
 Array = NDArray[np.float64]
@@ -155,7 +157,8 @@ def certified_accuracy(
         )
     true = true_classes("y", y, len(nested), n_classes)
     grid = _grid(eps_grid)
-    pursuit = Pursuit(model, plain(verifier), nested, margins(true, None, len(nested), n_classes))
+    asked = margins(true, None, len(nested), n_classes)
+    pursuit = Pursuit(model, plain_crown(verifier), nested, asked)
     found = Narrowing(pursuit, Grid(grid), clock, memory).run()
     robust = found.proven[:, None] >= grid
     refuted = found.refuted[:, None] <= grid
@@ -174,7 +177,7 @@ def certified_accuracy(
         clock.stopped,
         clock.elapsed,
     )
-    warn_of_interruption(clock)
+    warn_of_interruption(clock, 2)
     return result
 
 

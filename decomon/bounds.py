@@ -31,6 +31,11 @@ class Interval:
         """Half the width."""
         return 0.5 * self.upper - 0.5 * self.lower
 
+    @property
+    def reach(self) -> Tensor:
+        """Largest absolute value."""
+        return tf.maximum(tf.abs(self.lower), tf.abs(self.upper))
+
     def intersect(self, other: Interval) -> Interval:
         """Return the tighter of both on each side.
 

@@ -120,6 +120,18 @@ def method_named(name: str) -> Method:
     return _named("method", name, known)
 
 
+def plain_crown(verifier: Verifier) -> Verifier:
+    """Return a verifier of the same network and dtype that starts from plain CROWN; made once."""
+    method, slopes = method_named("crown"), SLOPES["volume-slope"]
+    if (verifier.method, verifier.slopes, verifier.steps) == (method, slopes, 0):
+        return verifier
+    memory, dtype = verifier.budget.memory, verifier.dtype.name
+    return verifier.kept(
+        plain_crown,
+        lambda: Verifier(verifier.graph, method, slopes, dtype=dtype, memory_limit=memory),
+    )
+
+
 def _named(argument: str, name: Any, known: dict[str, Any]) -> Any:
     if not isinstance(name, str) or name not in known:
         raise ValueError(

@@ -90,9 +90,8 @@ class Geometry:
     ) -> tuple[Tensor, Tensor, Tensor]:
         domain = self._template.rebuild(*sets)
         direction = tf.gather(weights, tf.argmax(importance, axis=1)[:, None], batch_dims=1)
-        hull = domain.interval()
-        reach = tf.maximum(tf.abs(hull.lower), tf.abs(hull.upper))
-        sizes = tf.reduce_sum(flatten(tf.abs(direction[:, 0]) * reach), axis=1)
+        terms = tf.abs(direction[:, 0]) * domain.interval().reach
+        sizes = tf.reduce_sum(flatten(terms), axis=1)
         return domain.scores(weights, importance), domain.maximizer(direction), sizes
 
 

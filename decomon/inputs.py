@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from decomon._backend import Tensor
 from decomon._tensors import size_of
+from decomon.budget import free_memory
 from decomon.domains import BoxDomain, Domain
 from decomon.domains._checks import as_array, check_batches, check_order, check_points
 from decomon.questions import Questions, reachable
@@ -26,6 +27,7 @@ __all__ = [
     "check_count",
     "check_domain",
     "check_inputs",
+    "check_memory",
 ]
 
 
@@ -185,6 +187,11 @@ def check_count(name: str, value: Any, *, minus_one: bool = False, zero: bool = 
     if isinstance(value, bool) or not usable:
         raise ValueError(f"{name} must be {allowed}. Received: {name}={value!r}")
     return integer
+
+
+def check_memory(memory_limit: Any) -> int:
+    """Return how many bytes the parts of sets may take; a quarter of what is free for None."""
+    return free_memory() // 4 if memory_limit is None else check_count("memory_limit", memory_limit)
 
 
 def batches(

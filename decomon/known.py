@@ -95,22 +95,8 @@ class KnownDomain(Derived):
         ]
         return (*self.inputs.specs(input_shape, dtype), *ends)
 
-    def shaped(self, input_shape: Shape) -> KnownDomain:
-        return self._with(self.inputs.shaped(input_shape))
-
-    def split(self, scores: Tensor) -> tuple[KnownDomain, KnownDomain]:
-        """Cut each set in two; what is known on it holds on both parts."""
-        left, right = self.inputs.split(scores)
-        return self._with(left), self._with(right)
-
-    def outer(self, *dtypes: Any) -> KnownDomain:
-        return self._with(self.inputs.outer(*dtypes))
-
-    def nearest(self, *dtypes: Any) -> KnownDomain:
-        return self._with(self.inputs.nearest(*dtypes))
-
-    def _with(self, inputs: Domain) -> KnownDomain:
-        return KnownDomain(inputs, self.nodes, self.ends)
+    def _with(self, base: Domain) -> KnownDomain:
+        return KnownDomain(base, self.nodes, self.ends)
 
 
 def known_intervals(domain: Domain) -> dict[int, Interval]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, final
 
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 
 from decomon.complete.clock import Clock, interruptible
 from decomon.complete.goals import Goals
+from decomon.complete.pace import Pace, StoppedError
 from decomon.complete.replay import confirm_margins
 from decomon.complete.solve import Outcome, solve
 from decomon.errors import NonFiniteBoundError
@@ -30,7 +29,7 @@ _SHRINKINGS = 7  # of balls in which nothing was found
 _PARTS = (0.5, 0.25, 0.75, 0.1)
 _SLICE = 0.25  # seconds per sample, doubled after every turn
 _TOGETHER = 16  # samples that share a slice
-_SHORT, _LONG = 0.05, 0.15  # seconds that a call should take
+_FIRST, _SECONDS = 8, 0.1  # samples of the first call, and how long one should take
 
 
 @final
@@ -91,6 +90,8 @@ class Narrowing:
                 self._attack()
                 self._bound()
                 self._solve()
+        except StoppedError:
+            pass
         except KeyboardInterrupt:
             self._clock.interrupt()
         self._note_time()
@@ -122,16 +123,16 @@ class Narrowing:
 
         While nothing is refuted, balls become smaller: attacks on large ones can miss what is near.
         """
-        withstood, pace = self._proven.copy(), Pace()
+        withstood, pace = self._proven.copy(), self._pace()
         for turn in range(_ATTACKS):
             refuted = np.isfinite(self._refuted)
             low = np.where(refuted & (withstood < self._refuted), withstood, self._proven)
             wanted = (self._ladder.gaps(self._every, low, self._refuted) > 0) & (self._gaps() > 0)
             wanted &= refuted | (turn < _SHRINKINGS)
             part = np.where(refuted, 0.5, 0.5**turn)
-            for samples in pace.pieces(self._widest(np.flatnonzero(wanted))):
-                if not self._goes_on():
-                    return
+            order = self._widest(np.flatnonzero(wanted))
+            for some in pace.parts(len(order)):
+                samples = order[some]
                 radii = self._between(samples, low, self._refuted, part)
                 wrong, points = self._pursuit.attack(samples, radii, self._points[samples], turn)
                 self._refute(samples[wrong], points[wrong], radii[wrong])
@@ -140,15 +141,15 @@ class Narrowing:
     def _bound(self) -> None:
         """Bound balls of all radii; halve the distance to the smallest one that is too large."""
         too_large = self._refuted.copy()
-        pace, part = Pace(), np.where(np.isfinite(too_large), 0.5, 1.0)
-        while self._goes_on():
+        pace, part = self._pace(), np.where(np.isfinite(too_large), 0.5, 1.0)
+        while True:
             gaps = self._ladder.gaps(self._every, self._proven, too_large)
             wanted = np.flatnonzero((gaps > 0) & (self._gaps() > 0))
             if not wanted.size:
                 return
-            for samples in pace.pieces(self._widest(wanted)):
-                if not self._goes_on():
-                    return
+            order = self._widest(wanted)
+            for some in pace.parts(len(order)):
+                samples = order[some]
                 radii = self._between(samples, self._proven, too_large, part)
                 proven = self._guarded(samples, radii)
                 self._prove(samples[proven], radii[proven])
@@ -188,7 +189,8 @@ class Narrowing:
         """Decide by branch and bound, in slices of time that grow."""
         turns = np.zeros(len(self._every), dtype=np.intp)
         stuck, parts = turns.copy(), np.array(_PARTS)
-        while self._goes_on():
+        while True:
+            self._pulse()
             gaps = self._gaps()
             wanted = np.flatnonzero(gaps > 0)
             if not wanted.size:
@@ -317,26 +319,13 @@ class Narrowing:
         self._note_time()
         gaps = self._gaps()
         open_samples = int((gaps > 0).sum())
-        return self._clock.tick(len(gaps) - open_samples, open_samples, float(gaps.max(initial=0)))
+        widest = float(gaps.max(initial=0))
+        return self._clock.tick(len(gaps) - open_samples, open_samples, lambda: widest)
 
+    def _pulse(self) -> None:
+        """Go on, or raise :class:`StoppedError`."""
+        if not self._goes_on():
+            raise StoppedError
 
-@final
-class Pace:
-    """Cuts samples into pieces, so that the work on each takes about a tenth of a second."""
-
-    def __init__(self) -> None:
-        self._size = 8
-
-    def pieces(self, samples: Positions) -> Iterator[Positions]:
-        """Give pieces one after another, and measure how long each takes."""
-        begin = 0
-        while begin < len(samples):
-            piece = samples[begin : begin + self._size]
-            before = time.perf_counter()
-            yield piece
-            seconds = time.perf_counter() - before
-            begin += len(piece)
-            if seconds > _LONG:
-                self._size = max(1, self._size // 2)
-            elif seconds < _SHORT and len(piece) == self._size:
-                self._size *= 2
+    def _pace(self) -> Pace:
+        return Pace(_FIRST, self._pulse, seconds=_SECONDS)

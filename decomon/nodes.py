@@ -32,6 +32,13 @@ class Node:
         return self.op
 
     @property
+    def nonlinear(self) -> NonlinearOp:
+        """The op of a nonlinear node; of others, asking for it is a mistake in the traversal."""
+        if not isinstance(self.op, NonlinearOp):
+            raise TypeError(f"Node {self.name!r} is not nonlinear: {self.op!r}")
+        return self.op
+
+    @property
     def size(self) -> int:
         """Number of neurons."""
         return size_of(self.shape)
@@ -84,6 +91,11 @@ class Graph:
     def nonlinear(self) -> tuple[int, ...]:
         """Indices of the nodes that need a relaxation."""
         return tuple(i for i, n in enumerate(self.nodes) if isinstance(n.op, NonlinearOp))
+
+    @cached_property
+    def elementwise(self) -> bool:
+        """Whether all nonlinear ops are functions of single neurons."""
+        return all(isinstance(self.nodes[i].op, ElementwiseOp) for i in self.nonlinear)
 
     @cached_property
     def relaxed(self) -> tuple[int, ...]:

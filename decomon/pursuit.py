@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from decomon._backend import Tensor, tf
 from decomon.complete.replay import confirm_margins
-from decomon.conversion import SLOPES, method_named
 from decomon.nested import Array, Nested, Positions
 from decomon.questions import logits_at
 from decomon.search import STEPS
@@ -19,15 +18,6 @@ from decomon.verifier import Verifier, as_tensor
 _TARGETS = 3  # margins that are followed, from each start
 _PARTS = 8  # points on a segment that are looked at together
 _WALKS = 2  # each is finer by this factor
-
-
-def plain(verifier: Verifier) -> Verifier:
-    """Return a verifier of the same network and dtype that starts from plain CROWN."""
-    method, slopes = method_named("crown"), SLOPES["volume-slope"]
-    if (verifier.method, verifier.slopes, verifier.steps) == (method, slopes, 0):
-        return verifier
-    memory, dtype = verifier.budget.memory, verifier.dtype.name
-    return Verifier(verifier.graph, method, slopes, dtype=dtype, memory_limit=memory)
 
 
 class Pursuit(NamedTuple):

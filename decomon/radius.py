@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import warnings
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, final
@@ -11,14 +10,14 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from decomon.budget import free_memory
-from decomon.complete.clock import Clock, Watcher
+from decomon.complete.clock import Clock, Watcher, warn_of_interruption
+from decomon.conversion import plain_crown
 from decomon.domains._checks import as_array
-from decomon.inputs import check_count
+from decomon.inputs import check_memory
 from decomon.models import signature_of, verifier_of
 from decomon.narrowing import Bracket, Narrowing
 from decomon.nested import Continuum, Nested
-from decomon.pursuit import Pursuit, plain
+from decomon.pursuit import Pursuit
 from decomon.signature import like
 from decomon.specs import check_classes, margins
 
@@ -170,7 +169,7 @@ def certified_radius(
     nested = Nested.of(signature, x, p, clip)
     asked = margins(source_labels, target_labels, len(nested), n_classes)
     limit = _limit(eps_max, nested)
-    pursuit = Pursuit(model, plain(verifier), nested, asked)
+    pursuit = Pursuit(model, plain_crown(verifier), nested, asked)
     found = Narrowing(pursuit, Continuum(limit, tolerance), clock, memory).run()
     certified = np.minimum(found.proven, limit)
     result = CertifiedRadius(
@@ -184,13 +183,8 @@ def certified_radius(
         clock.stopped,
         clock.elapsed,
     )
-    warn_of_interruption(clock)
+    warn_of_interruption(clock, 2)
     return result
-
-
-def check_memory(memory_limit: Any) -> int:
-    """Return how many bytes the parts of sets may take."""
-    return free_memory() // 4 if memory_limit is None else check_count("memory_limit", memory_limit)
 
 
 def check_tolerance(tolerance: Any) -> float:
@@ -212,14 +206,6 @@ def counterexamples(model: Any, x: Any, found: Bracket) -> tuple[Any, ...]:
         like(x, signature.inputs, [part[sample] for part in parts]) if refuted else None
         for sample, refuted in enumerate(np.isfinite(found.refuted))
     )
-
-
-def warn_of_interruption(clock: Clock) -> None:
-    """Say that the result is not all that was asked for."""
-    if clock.stopped == "interrupted":
-        warnings.warn(
-            f"Interrupted: the result is what was known after {clock.elapsed:.1f} s", stacklevel=3
-        )
 
 
 def _limit(eps_max: Any, nested: Nested) -> Array:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, final
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from decomon.budget import free_memory
 from decomon.certify import Verdict
-from decomon.complete.clock import Clock, Watcher, check_positive, interruptible
+from decomon.complete.clock import (
+    Clock,
+    Watcher,
+    check_positive,
+    interruptible,
+    warn_of_interruption,
+)
 from decomon.complete.goals import Goals
 from decomon.complete.replay import confirm_margins
-from decomon.complete.solve import Confirm, Outcome, solve
-from decomon.conversion import SLOPES, method_named
+from decomon.complete.solve import DISAGREE, Confirm, Outcome, solve
+from decomon.conversion import plain_crown
 from decomon.domains import Domain
-from decomon.inputs import Regions, check_count
+from decomon.inputs import Regions, check_memory
 from decomon.models import signature_of
 from decomon.robustness import Question, ask, pose
 from decomon.robustness_box import pose_boxes
@@ -32,7 +34,6 @@ from decomon.verifier import Verifier
 Array = NDArray[np.floating]
 
 _STATUSES = (Verdict.ROBUST, Verdict.NON_ROBUST, Verdict.UNKNOWN)
-_DISAGREE = "precision: bounds and the real model disagree, within their rounding errors"
 
 
 @final
@@ -253,41 +254,10 @@ class _Terms(NamedTuple):
 
 def _terms(timeout: Any, memory_limit: Any, progress: Any, gap: Any) -> _Terms:
     clock = Clock(timeout, progress)
-    if memory_limit is None:
-        memory = free_memory() // 4
-    else:
-        memory = check_count("memory_limit", memory_limit)
+    memory = check_memory(memory_limit)
     if gap is not None:
         gap = check_positive("gap", gap, "to stop where the sign of the largest margin is known")
     return _Terms(clock, memory, gap)
-
-
-@final
-class _Verifiers:
-    """What complete verification bounds with; entries vanish with what they are made of."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entries: WeakKeyDictionary[Verifier, Verifier] = WeakKeyDictionary()
-
-    def of(self, given: Verifier) -> Verifier:
-        """Return a verifier of the same network and dtype that starts from plain CROWN."""
-        method, slopes = method_named("crown"), SLOPES["volume-slope"]
-        if (given.method, given.slopes, given.steps) == (method, slopes, 0):
-            return given
-        with self._lock:
-            if given not in self._entries:
-                self._entries[given] = Verifier(
-                    given.graph,
-                    method,
-                    slopes,
-                    dtype=given.dtype.name,
-                    memory_limit=given.budget.memory,
-                )
-            return self._entries[given]
-
-
-_VERIFIERS = _Verifiers()
 
 
 def _verify(model: Any, given: Any, question: Question, terms: _Terms) -> Verification:
@@ -295,21 +265,18 @@ def _verify(model: Any, given: Any, question: Question, terms: _Terms) -> Verifi
     with interruptible(terms.clock):
         outcome = _outcome(model, question, terms)
         found = _answer(model, given, outcome, terms.clock)
-    if found.stopped == "interrupted":
-        warnings.warn(
-            f"Interrupted: the result is what was known after {found.seconds:.1f} s",
-            stacklevel=3,
-        )
+    warn_of_interruption(terms.clock, 3)
     return found
 
 
 def _outcome(model: Any, question: Question, terms: _Terms) -> Outcome:
     """Search, look once more at the answers, and report for the last time."""
     regions, asked = question.regions, question.asked
-    verifier = _VERIFIERS.of(question.verifier)
+    verifier = plain_crown(question.verifier)
     if not len(regions):
-        terms.clock.finish(0, None)
-        return _nothing(regions, verifier)
+        outcome = _nothing(regions, verifier)
+        outcome.finish(terms.clock)
+        return outcome
     confirm = confirm_margins(model, regions, asked)
     center = regions.inside(np.asarray(regions.domain.center()))
     below = -room_for_rounding(verifier, regions, asked.rows, center)
@@ -324,9 +291,7 @@ def _outcome(model: Any, question: Question, terms: _Terms) -> Outcome:
         gap=terms.gap,
     )
     outcome = _replayed(outcome, center, below, confirm)
-    undecided = ~(outcome.robust | outcome.falsified)
-    gaps = (outcome.upper - outcome.lower)[undecided]
-    terms.clock.finish(int((~undecided).sum()), float(gaps.max()) if gaps.size else None)
+    outcome.finish(terms.clock)
     return outcome
 
 
@@ -354,7 +319,7 @@ def _replayed(outcome: Outcome, center: Array, below: Array, confirm: Confirm) -
     upper = np.maximum(np.nan_to_num(outcome.upper, nan=np.inf, posinf=np.inf), outcome.lower)
     robust = outcome.robust & (upper < 0) & (upper <= below) & ~falsified
     reasons = tuple(
-        "" if decided else reason or _DISAGREE
+        "" if decided else reason or DISAGREE
         for decided, reason in zip(robust | falsified, outcome.reasons, strict=True)
     )
     return replace(

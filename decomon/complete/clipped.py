@@ -60,9 +60,6 @@ class Clipped(Derived):
         weights = tf.TensorSpec([None, *input_shape], dtype)
         return (*self.inputs.specs(input_shape, dtype), weights, tf.TensorSpec([None], dtype))
 
-    def shaped(self, input_shape: Shape) -> Clipped:
-        return self._with(self.inputs.shaped(input_shape))
-
     def concretize(self, bound: AffineBound) -> Tensor:
         """Bound a linear function over what is left of the sets.
 
@@ -97,18 +94,10 @@ class Clipped(Derived):
         times = 0.5 * (low + high)
         rows, shift = tilted(times), times * self.offset[:, None]
         largest = self.inputs.concretize(AffineBound(rows, bound.offset + shift))
-        ends = self.inputs.interval()
-        most = flatten(tf.maximum(tf.abs(ends.lower), tf.abs(ends.upper)))
+        most = flatten(self.inputs.interval().reach)
         terms = tf.linalg.matvec(tf.abs(flatten_rows(rows)), most)
         unit, _ = units(terms)
         return largest + _ROUNDING * unit * (terms + tf.abs(bound.offset) + tf.abs(shift))
 
-    def split(self, scores: Tensor) -> tuple[Clipped, Clipped]:
-        left, right = self.inputs.split(scores)
-        return self._with(left), self._with(right)
-
-    def outer(self, *dtypes: Any) -> Clipped:
-        return self._with(self.inputs.outer(*dtypes))
-
-    def _with(self, inputs: Domain) -> Clipped:
-        return Clipped(inputs, self.weights, self.offset)
+    def _with(self, base: Domain) -> Clipped:
+        return Clipped(base, self.weights, self.offset)

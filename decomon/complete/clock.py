@@ -8,6 +8,7 @@ import numbers
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator
 from types import FrameType
 from typing import Any, TypeAlias, final
@@ -78,10 +79,11 @@ class Clock:
         """Why to stop: "timeout", "cancelled" or "interrupted"; empty as long as there is time."""
         return self._stopped
 
-    def tick(self, solved: int, open_domains: int, worst_gap: float) -> bool:
+    def tick(self, solved: int, open_domains: int, worst_gap: Callable[[], float]) -> bool:
         """Say whether to go on, and report if it is time to.
 
-        It is cheap, so it may be called as often as anything was done.
+        It is cheap, so it may be called as often as anything was done; ``worst_gap``, which may not
+        be, is only called for a report.
         """
         if self._stopped:
             return False
@@ -90,7 +92,7 @@ class Clock:
         if self._progress is not None and elapsed - self._reported >= _INTERVAL:
             self._reported = elapsed
             try:
-                answer = self._progress(solved, open_domains, worst_gap)
+                answer = self._progress(solved, open_domains, worst_gap())
             except KeyboardInterrupt:
                 self.interrupt()
                 return False
@@ -142,6 +144,21 @@ def interruptible(clock: Clock) -> Generator[None, None, None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def warn_of_interruption(clock: Clock, stacklevel: int) -> None:
+    """Say that the result is not all that was asked for, if that is so.
+
+    Parameters
+    ----------
+    clock : of the work
+    stacklevel : which caller the warning is about: 1 is the one of this function
+    """
+    if clock.stopped == "interrupted":
+        warnings.warn(
+            f"Interrupted: the result is what was known after {clock.elapsed:.1f} s",
+            stacklevel=stacklevel + 1,
+        )
 
 
 def check_positive(name: str, value: Any, none: str) -> float:

@@ -95,7 +95,7 @@ class Splitter(abc.ABC):
         """Say which leaves can be split at all."""
 
     @abc.abstractmethod
-    def decide(self, leaves: Leaves, threshold: Array) -> tuple[Array, Array]:
+    def decide(self, leaves: Leaves) -> tuple[Array, Array]:
         """Bound leaves that are exhausted, at whatever cost.
 
         Returns

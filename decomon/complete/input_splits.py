@@ -96,7 +96,7 @@ class InputSplitter(Splitter):
         children = Leaves(parents.goal, parents.upper, depth, data)
         return self._bounded(children, threshold[origin])
 
-    def decide(self, leaves: Leaves, threshold: Array) -> tuple[Array, Array]:
+    def decide(self, leaves: Leaves) -> tuple[Array, Array]:
         return leaves.upper, self.candidates(leaves)
 
     def exhausted(self, leaves: Leaves) -> NDArray[np.bool_]:

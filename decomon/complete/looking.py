@@ -58,14 +58,13 @@ class Looked:
         self.points = self.regions.inside(center)
         self.see(np.arange(count), center)
 
-    def see(self, samples: Positions, points: Array, threshold: float = 0.0) -> Array:
+    def see(self, samples: Positions, points: Array) -> Array:
         """Evaluate points of some samples, and keep the best ones.
 
         Parameters
         ----------
         samples : ``(n,)``
         points : ``(n, *input shape)``: next to the sets
-        threshold : how large a margin has to be for the real model to be asked
 
         Returns
         -------
@@ -79,7 +78,7 @@ class Looked:
         better = values[best] > self.lower[asked]
         asked, best = asked[better], best[better]
         # A point that refutes is only replaced by another one that does.
-        fails = self.falsified[asked] | (values[best] >= threshold)
+        fails = self.falsified[asked] | (values[best] >= 0)
         confirmed = np.zeros(len(asked), dtype=bool)
         if fails.any():
             confirmed[fails] = self.confirm(asked[fails], points[best[fails]])
@@ -131,16 +130,16 @@ class Looked:
             at = regions.reachable(at)
             self.see(asked.samples, at[:, 0].numpy())
 
-    def attack(self, goals: Positions, restarts: int, seed: int, pulse: Pulse) -> None:
+    def attack(self, goals: Positions, restarts: int, pulse: Pulse) -> None:
         """Climb from random points."""
-        for restart in range(restarts):
+        for seed in range(restarts):
             pulse()
             left = goals[~self.falsified[self.goals.samples[goals]]]
             if not left.size:
                 return
             nearest = self.regions[self.goals.samples[left]].nearest(self.verifier)
             geometry = self.verifier.geometry(nearest)
-            begin = geometry.sample(nearest, 1, seed + restart)
+            begin = geometry.sample(nearest, 1, seed)
             self.climb(left, begin[:, 0].numpy(), pulse)
 
 

@@ -88,10 +88,12 @@ class Search:
 
     def pulse(self) -> None:
         """Go on, or raise :class:`StoppedError`."""
-        undecided = ~self.solved
-        gaps = (self.bound() - self.looked.lower)[undecided]
-        worst = float(gaps.max()) if gaps.size else 0.0
-        if not self.clock.tick(int((~undecided).sum()), len(self.frontier), worst):
+        solved = self.solved
+
+        def worst_gap() -> float:
+            return float((self.bound() - self.looked.lower)[~solved].max(initial=0.0))
+
+        if not self.clock.tick(int(solved.sum()), len(self.frontier), worst_gap):
             raise StoppedError
 
     @property
@@ -180,7 +182,7 @@ class Search:
         if not dead.any():
             return leaves
         some = leaves[dead]
-        upper, points = splitter.decide(some, self.threshold(some.goal))
+        upper, points = splitter.decide(some)
         self.looked.see(self.goals.samples[some.goal], points)
         left = upper >= self.threshold(some.goal)
         again = left & splitter.splittable(some)

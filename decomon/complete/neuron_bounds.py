@@ -22,7 +22,6 @@ from decomon.domains import Domain
 from decomon.geometry import Compiled
 from decomon.methods.alpha import Adam, Layout, Moments, Sets
 from decomon.methods.rules import CrownRule
-from decomon.ops._base import NonlinearOp
 from decomon.verifier import Verifier
 
 CANDIDATES = 48
@@ -101,6 +100,10 @@ class NeuronBounds:
     verifier : of the network; its graph, starting slopes and type count
     template : any sets of the kind that is bounded
     nodes : the nodes that :meth:`Engine.refined` finds intervals of
+
+    Attributes
+    ----------
+    graph : the network, as sets of this kind are propagated through it
     """
 
     def __init__(self, verifier: Verifier, template: Domain, nodes: tuple[int, ...]) -> None:
@@ -129,12 +132,6 @@ class NeuronBounds:
         self._probe = Compiled(self._trace_probe, [problem, parameters, (places, places, number)])
         self._clip = Compiled(self._trace_clip, [sets, wide, wide, weights, number, flags])
         self._points = Compiled(self._trace_points, [problem, parameters])
-
-    @property
-    def trace_count(self) -> int:
-        """How often anything was traced."""
-        functions = (self._begin, self._improve, self._probe, self._clip, self._points)
-        return sum(function.trace_count for function in functions)
 
     @cached_property
     def neurons(self) -> int:
@@ -194,7 +191,7 @@ class NeuronBounds:
             node = graph.nodes[index]
             shapes = [graph.nodes[i].shape for i in node.inputs]
             intervals = [Interval(tf.zeros([1, *s]), tf.ones([1, *s])) for s in shapes]
-            values = as_nonlinear(node.op).initial(intervals, self._verifier.slopes)
+            values = node.nonlinear.initial(intervals, self._verifier.slopes)
             found[output, index] = Sets(None, tuple(tuple(v.shape[1:]) for v in values))
         return Layout(found)
 
@@ -233,7 +230,7 @@ class NeuronBounds:
         if self.parameters:
             values = self._layout.unpack((slopes,))
             projected = {
-                pair: as_nonlinear(self.graph.nodes[pair[1]].op).project(value)
+                pair: self.graph.nodes[pair[1]].nonlinear.project(value)
                 for pair, value in values.items()
             }
             (slopes,) = self._layout.pack(projected)
@@ -244,7 +241,7 @@ class NeuronBounds:
         return slopes, positive - negative
 
     def _trace_improve(self, problem: Problem, parameters: Packed, steps: Tensor) -> Packed:
-        problem, now = Problem(*problem), self._project(Problem(*problem), *parameters)
+        now = self._project(problem, *parameters)
         # Multipliers are measured in units of the coefficients that they compete with.
         scale = _mean_size(self._bound(problem, *now).relaxed, now[1])
         units = (tf.ones_like(scale), scale)
@@ -288,8 +285,7 @@ class NeuronBounds:
         bounded = self._bound(problem, slopes, multipliers)
         part, upper, affine = _smallest(bounded)
         hull = self._template.rebuild(*problem.sets).interval()
-        reach = tf.maximum(tf.abs(hull.lower), tf.abs(hull.upper))
-        sizes = tf.reduce_sum(flatten(tf.abs(affine.weights) * reach), axis=1)
+        sizes = tf.reduce_sum(flatten(tf.abs(affine.weights) * hull.reach), axis=1)
         spread = tf.reduce_sum(flatten(tf.abs(affine.weights) * hull.radius), axis=1)
         own = tf.gather(slopes, part, batch_dims=1)
         parameters = self._layout.unpack((own,)) if self.parameters else {}
@@ -299,10 +295,9 @@ class NeuronBounds:
         scores, places = (
             tf.concat([flatten(found[i]) for i in self.graph.relaxed], axis=1) for found in lost
         )
-        every = scores
-        most = tf.math.top_k(every, min(_NARROWED, self.neurons)).values[:, -1:]
-        wanted = (every > 0) & (every >= most)
-        scores, neurons = tf.math.top_k(every, min(CANDIDATES, self.neurons))
+        most = tf.math.top_k(scores, min(_NARROWED, self.neurons)).values[:, -1:]
+        wanted = (scores > 0) & (scores >= most)
+        scores, neurons = tf.math.top_k(scores, min(CANDIDATES, self.neurons))
         places = tf.gather(places, neurons, batch_dims=1)
         sizes += tf.abs(affine.offset)
         return (
@@ -352,17 +347,9 @@ class NeuronBounds:
         )
 
     def _trace_points(self, problem: Problem, parameters: Packed) -> Tensor:
-        problem = Problem(*problem)
         _, _, affine = _smallest(self._bound(problem, *parameters))
         domain = self._template.rebuild(*problem.sets)
         return domain.maximizer(affine.weights[:, None])[:, 0]
-
-
-def as_nonlinear(op: Any) -> NonlinearOp:
-    """Return the op of a nonlinear node."""
-    if not isinstance(op, NonlinearOp):
-        raise TypeError(f"Not a nonlinear op: {op!r}")
-    return op
 
 
 def _infinity(like: Tensor) -> Tensor:

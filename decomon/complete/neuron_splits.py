@@ -16,7 +16,6 @@ from decomon.complete.neuron_bounds import LOWER_CUT, UPPER_CUT, Found, NeuronBo
 from decomon.complete.neuron_states import Ends
 from decomon.complete.pace import Pace, Pulse
 from decomon.domains import Domain
-from decomon.ops._base import ElementwiseOp
 from decomon.verifier import Verifier
 
 Array = NDArray[Any]
@@ -153,9 +152,8 @@ class NeuronSplitter(Splitter):
             found.append(bounds.points(problem, *parameters).numpy())
         return np.concatenate(found)
 
-    def decide(self, leaves: Leaves, threshold: Array) -> tuple[Array, Array]:
-        graph = self._verifier.graph
-        if not all(isinstance(graph.nodes[i].op, ElementwiseOp) for i in graph.nonlinear):
+    def decide(self, leaves: Leaves) -> tuple[Array, Array]:
+        if not self._verifier.graph.elementwise:
             return leaves.upper, self.candidates(leaves)
         precise = self._verifier.precise
         domain = self._domain.as_tensors(precise.dtype)

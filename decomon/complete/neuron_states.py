@@ -27,6 +27,11 @@ class NeuronStates:
     ----------
     verifier : of the network; its graph, starting slopes and type count
     template : any sets of the kind that is bounded
+
+    Attributes
+    ----------
+    graph : the network, as sets of this kind are propagated through it
+    template : as it was given
     """
 
     def __init__(self, verifier: Verifier, template: Domain) -> None:

@@ -17,8 +17,6 @@ from decomon.complete.loop import Search
 from decomon.complete.neuron_splits import ROUNDING, NeuronSplitter
 from decomon.complete.pace import StoppedError
 from decomon.inputs import Regions
-from decomon.nodes import Graph
-from decomon.ops._base import ElementwiseOp
 from decomon.verifier import Verifier, as_tensor
 
 if TYPE_CHECKING:
@@ -26,7 +24,10 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.floating]
 
-__all__ = ["Confirm", "Outcome", "solve"]
+__all__ = ["DISAGREE", "Confirm", "Outcome", "solve"]
+
+DISAGREE = "precision: bounds and the real model disagree, within their rounding errors"
+"""Why a question is undecided that one of them decides."""
 
 _SAMPLES = 64
 _RESTARTS = 4
@@ -58,6 +59,12 @@ class Outcome:
     reasons: tuple[str, ...]
     n_domains: NDArray[np.int64]
     elapsed: Array
+
+    def finish(self, clock: Clock) -> None:
+        """Report for the last time."""
+        undecided = ~(self.robust | self.falsified)
+        gaps = (self.upper - self.lower)[undecided]
+        clock.finish(int((~undecided).sum()), float(gaps.max()) if gaps.size else None)
 
 
 def solve(
@@ -107,17 +114,14 @@ def _splitters(search: Search, verifier: Verifier, regions: Regions) -> Iterator
     """
     graph, domain = verifier.graph, regions.outer(verifier)
     hull = domain.interval()
-    varied = int(np.max(np.sum(np.asarray(hull.lower) < np.asarray(hull.upper), axis=_axes(graph))))
+    wide = np.asarray(hull.lower < hull.upper)
+    varied = int(wide.reshape(len(wide), -1).sum(axis=1).max())
     neurons = sum(graph.nodes[i].size for i in graph.relaxed)
     if neurons and (varied > _FEW or neurons <= _MANY):
         yield NeuronSplitter(verifier, domain, search.goals, search.pulse)
-        if all(isinstance(graph.nodes[i].op, ElementwiseOp) for i in graph.nonlinear):
+        if graph.elementwise:
             return
     yield InputSplitter(verifier, domain, search.goals, search.pulse)
-
-
-def _axes(graph: Graph) -> tuple[int, ...]:
-    return tuple(range(1, 1 + len(graph.input_shape)))
 
 
 def _open(search: Search, verifier: Verifier, regions: Regions) -> None:
@@ -137,7 +141,7 @@ def _open(search: Search, verifier: Verifier, regions: Regions) -> None:
             points = start_points(verifier, regions[asked.samples[left]], weights[left])
             looked.see(asked.samples[left], points)
             looked.climb(chosen[left], points, search.pulse)
-            looked.attack(chosen[left], _RESTARTS, 0, search.pulse)
+            looked.attack(chosen[left], _RESTARTS, search.pulse)
             search.settle(chosen, upper)
 
 
@@ -150,9 +154,8 @@ def _quick(verifier: Verifier, regions: Regions, asked: Goals) -> tuple[Array, A
     upper = np.where(np.isfinite(upper) & asked.valid, upper, np.inf)
     part = upper.argmin(axis=1)
     weights = np.nan_to_num(bounds.weights.numpy()[np.arange(len(asked)), part])
-    hull = outer.interval()
-    reach = np.maximum(np.abs(np.asarray(hull.lower)), np.abs(np.asarray(hull.upper)))
-    terms = (np.abs(weights) * np.nan_to_num(reach)).reshape(len(asked), -1)
+    reach = np.nan_to_num(np.asarray(outer.interval().reach))
+    terms = (np.abs(weights) * reach).reshape(len(asked), -1)
     room = ROUNDING * float(np.finfo(verifier.dtype.as_numpy_dtype).eps) * terms.sum(axis=1)
     return upper.min(axis=1) + room, weights
 

@@ -230,7 +230,7 @@ class State:
             places = neurons // self.graph.nodes[start].shape[-1]
             lower, upper = (own_patches(cut, places) for cut in self.cuts.end_windows(index, view))
             chosen = self._chosen(start, index, neurons)
-            return own_lines(self._nonlinear(index), (lower, upper), chosen)
+            return own_lines(self.graph.nodes[index].nonlinear, (lower, upper), chosen)
         if values:
             return self._localized(start, index, view)
         if (index, view) not in self.local:
@@ -260,8 +260,9 @@ class State:
 
     def _relaxer(self, index: int) -> Relaxer:
         if index not in self.relaxers:
-            intervals = [self.intervals[i] for i in self.graph.nodes[index].inputs]
-            self.relaxers[index] = self._nonlinear(index).relaxer(intervals)
+            node = self.graph.nodes[index]
+            intervals = [self.intervals[i] for i in node.inputs]
+            self.relaxers[index] = node.nonlinear.relaxer(intervals)
         return self.relaxers[index]
 
     def _chosen(self, start: int, index: int, neurons: Tensor | None) -> tuple[Tensor, ...]:
@@ -278,7 +279,7 @@ class State:
         Where every neuron of ``start``, from both sides, has parameters of its own, it has them for
         its window alone.
         """
-        op = self._nonlinear(index)
+        op = self.graph.nodes[index].nonlinear
         values = op.project(op.initial(self._own_intervals(index), self.slopes))
         view = optimised_views(self.graph, start).get(index)
         if view is None or start == self.graph.output or (isinstance(sets, int) and sets == 1):
@@ -297,13 +298,7 @@ class State:
 
     def project(self, index: int, parameters: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Return the nearest admissible parameters of a nonlinear node."""
-        return self._nonlinear(index).project(parameters)
-
-    def _nonlinear(self, index: int) -> NonlinearOp:
-        op = self.graph.nodes[index].op
-        if not isinstance(op, NonlinearOp):
-            raise TypeError(f"Node {index} is not nonlinear: {op!r}")
-        return op
+        return self.graph.nodes[index].nonlinear.project(parameters)
 
     def bound(self, start: int, rows: Tensor, rule: Rule) -> AffineBound:
         """Bound ``rows . z_start`` from above by a function that is affine in the input."""

@@ -153,35 +153,25 @@ def add(call: Call) -> Value:
 
 
 def _sum(call: Call, x: Any, y: Operand) -> Any:
-    if x is _NOTHING:
-        return y
-    if isinstance(x, Value) and isinstance(y, Value):
-        return _joined(call, x, y, ops.add, layers.Add)
-    return _with_constant(call, x, y, ops.add, idle=0.0)
+    return y if x is _NOTHING else _combined(call, x, y, ops.add, layers.Add, 0.0)
 
 
 def subtract(call: Call) -> Value:
     """Return a difference."""
     x, y = _pair(call)
-    if isinstance(x, Value) and isinstance(y, Value):
-        return _joined(call, x, y, ops.subtract, layers.Subtract)
-    return _with_constant(call, x, y, ops.subtract, idle=0.0 if isinstance(x, Value) else None)
+    idle = 0.0 if isinstance(x, Value) else None
+    return _combined(call, x, y, ops.subtract, layers.Subtract, idle)
 
 
 def multiply(call: Call) -> Value:
     """Return a product."""
-    x, y = _pair(call)
-    if isinstance(x, Value) and isinstance(y, Value):
-        return _joined(call, x, y, ops.multiply, layers.Multiply)
-    return _with_constant(call, x, y, ops.multiply, idle=1.0)
+    return _combined(call, *_pair(call), ops.multiply, layers.Multiply, 1.0)
 
 
 def divide(call: Call) -> Value:
     """Return a quotient."""
     x, y = _pair(call)
-    if isinstance(x, Value) and isinstance(y, Value):
-        return _joined(call, x, y, ops.divide, None)
-    return _with_constant(call, x, y, ops.divide, idle=1.0 if isinstance(x, Value) else None)
+    return _combined(call, x, y, ops.divide, None, 1.0 if isinstance(x, Value) else None)
 
 
 def expand(call: Call) -> Value:
@@ -217,10 +207,7 @@ def smallest(call: Call) -> Value:
 def _extreme(call: Call, operation: Any, layer: Any) -> Value:
     first, *others = _all(call)
     for other in others:
-        if isinstance(first, Value) and isinstance(other, Value):
-            first = _joined(call, first, other, operation, layer)
-        else:
-            first = _with_constant(call, first, other, operation)
+        first = _combined(call, first, other, operation, layer)
     if not isinstance(first, Value):
         raise RefusalError("only constants as operands")
     return first
@@ -246,6 +233,27 @@ def _pair(call: Call) -> tuple[Operand, Operand]:
     if x is None or y is None:
         raise RefusalError("fewer than two operands")
     return x, y
+
+
+def _combined(
+    call: Call,
+    x: Operand,
+    y: Operand,
+    operation: Callable[[Any, Any], Any],
+    layer: Any,
+    idle: float | None = None,
+) -> Value:
+    """Apply a function of two operands.
+
+    Parameters
+    ----------
+    operation : of ``keras.ops``
+    layer : that does the same with values of one shape, or None
+    idle : a constant that changes nothing, or None
+    """
+    if isinstance(x, Value) and isinstance(y, Value):
+        return _joined(call, x, y, operation, layer)
+    return _with_constant(call, x, y, operation, idle)
 
 
 def _joined(

@@ -49,7 +49,7 @@ class Product(NonlinearOp):
         least = tf.minimum(tf.minimum(corners[0], corners[1]), tf.minimum(corners[2], corners[3]))
         most = tf.maximum(tf.maximum(corners[0], corners[1]), tf.maximum(corners[2], corners[3]))
         eps, tiny = precision(least)
-        flushed = 2 * tiny * (1 + _largest(x) + _largest(y))
+        flushed = 2 * tiny * (1 + x.reach + y.reach)
         lower = least - (2 * eps * tf.abs(least) + flushed)
         upper = most + (2 * eps * tf.abs(most) + flushed)
         zero = ((x.lower == 0) & (x.upper == 0)) | ((y.lower == 0) & (y.upper == 0))
@@ -95,7 +95,7 @@ class Product(NonlinearOp):
         x, y = (Interval(i.lower[:, None], i.upper[:, None]) for i in _pair(intervals))
         low, high = parameters
         eps, tiny = precision(low)
-        largest = _largest(x), _largest(y)
+        largest = x.reach, y.reach
         error = 6 * eps * largest[0] * largest[1]
         error = error + 8 * tiny * (1 + largest[0] + largest[1])
         return Planes(
@@ -124,11 +124,6 @@ def _pair(intervals: Sequence[Interval]) -> tuple[Interval, Interval]:
 
 def _shapes(intervals: Sequence[Interval]) -> tuple[Shape, ...]:
     return tuple(tuple(i.lower.shape[1:]) for i in intervals)
-
-
-def _largest(interval: Interval) -> Tensor:
-    """Largest absolute value."""
-    return tf.maximum(tf.abs(interval.lower), tf.abs(interval.upper))
 
 
 def _mix(first: Tensor, second: Tensor, position: Tensor) -> Tensor:

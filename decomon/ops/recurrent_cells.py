@@ -159,10 +159,7 @@ class Blend(Narrow):
             least.append(tf.minimum(*ends[0]) + tf.minimum(*ends[1]))
             most.append(tf.maximum(*ends[0]) + tf.maximum(*ends[1]))
         # Each end is off by three roundings of terms that are at most this large.
-        size = (1 + tf.maximum(tf.abs(share.lower), tf.abs(share.upper))) * (
-            tf.maximum(tf.abs(x.lower), tf.abs(x.upper))
-            + tf.maximum(tf.abs(y.lower), tf.abs(y.upper))
-        )
+        size = (1 + share.reach) * (x.reach + y.reach)
         eps, tiny = precision(size)
         error = 4 * eps * size + 8 * tiny
         return Interval(tf.minimum(*least) - error, tf.maximum(*most) + error)

@@ -204,7 +204,7 @@ def _compose(
     slopes = slope[..., None] * (own - plane.slope)
     value = slope * (point - plane.value)
     products = slopes * tf.where(own > 0, point[..., None], plane.point)
-    largest = tf.maximum(tf.abs(x.lower), tf.abs(x.upper))[:, None]
+    largest = x.reach[:, None]
     size = tf.reduce_sum(tf.abs(slopes) * largest[..., None, :], axis=-1)
     size = size + tf.abs(offset) + slope * (tf.abs(point) + tf.abs(plane.value))
     error = slope * plane.error + 2 * (n + 8) * unit * size

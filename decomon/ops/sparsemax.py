@@ -119,7 +119,7 @@ def _tangent(x: Interval, point: Tensor) -> _Plane:
     most = tf.reduce_max(point, axis=-1, keepdims=True)
     chosen = tf.cast((point > value[..., None]) | (point == most), point.dtype)
     count = tf.reduce_sum(chosen, axis=-1)
-    size = (1 + tf.reduce_sum(chosen * _largest(x), axis=-1)) / count
+    size = (1 + tf.reduce_sum(chosen * x.reach, axis=-1)) / count
     return _Plane(chosen / count[..., None], -1 / count, size)
 
 
@@ -142,15 +142,11 @@ def _above(x: Interval, start: Tensor, count: Tensor) -> _Plane:
     slope = tf.clip_by_value(slope, 0.0, 1.0)
     offset = tf.maximum(tf.nn.relu(low) - slope * x.lower, tf.nn.relu(high) - slope * x.upper)
     active = tf.cast(high > 0, high.dtype)
-    used = slope * _largest(x) + tf.nn.relu(high) + active * tf.abs(start[..., None])
+    used = slope * x.reach + tf.nn.relu(high) + active * tf.abs(start[..., None])
     size = tf.abs(start) + (1 + tf.reduce_sum(used, axis=-1)) / count
     return _Plane(
         slope / count[..., None], start + (tf.reduce_sum(offset, axis=-1) - 1) / count, size
     )
-
-
-def _largest(x: Interval) -> Tensor:
-    return tf.maximum(tf.abs(x.lower), tf.abs(x.upper))
 
 
 def _mix(planes: Sequence[_Plane], shares: Sequence[Tensor]) -> _Plane:

@@ -76,8 +76,7 @@ class SummedThreshold(NonlinearOp):
         ranked = tf.linalg.matvec(weights, possible)
         slope = tf.gather(ranked, rank, axis=-1, batch_dims=len(rank.shape) - 1)
         slope = tf.where(fixed[..., None], slope / count[..., None], tf.zeros_like(slope))
-        largest = tf.maximum(tf.abs(x.lower), tf.abs(x.upper))
-        error = 8 * (n + 4) * unit * n * (tf.reduce_sum(largest, axis=-1) + 1) + 8 * tiny
+        error = 8 * (n + 4) * unit * n * (tf.reduce_sum(x.reach, axis=-1) + 1) + 8 * tiny
         low = tf.where(fixed, -1 / count - error, constant.lower)
         above, offset = self._above(x, possible, count)
         offset = offset + error
@@ -150,8 +149,7 @@ def _sizes(x: Interval) -> tuple[Tensor, Tensor]:
     unit, tiny = units(x.lower)
     n = x.lower.shape[-1]
     numbers = tf.range(1, n + 1, dtype=x.lower.dtype)
-    largest = tf.maximum(tf.abs(x.lower), tf.abs(x.upper))
-    total = tf.reduce_sum(largest, axis=-1) + 1
+    total = tf.reduce_sum(x.reach, axis=-1) + 1
     error = 4 * (n + 4) * unit * total
     low, high = (
         tf.reduce_max(

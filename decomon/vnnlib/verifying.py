@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from decomon._backend import keras
 from decomon._tensors import size_of
-from decomon.budget import free_memory
 from decomon.complete.clock import Clock, Watcher
 from decomon.complete.goals import Goals
 from decomon.complete.replay import contains
-from decomon.complete.solve import Confirm, Outcome, solve
+from decomon.complete.solve import DISAGREE, Confirm, Outcome, solve
 from decomon.domains import BoxDomain
-from decomon.inputs import Regions, check_count, check_domain
+from decomon.inputs import Regions, check_domain, check_memory
 from decomon.models import clone, signature_of, verifier_of
 from decomon.onnx_reader.reading import read_network
 from decomon.replay import real_outputs
@@ -32,7 +31,6 @@ from decomon.vnnlib.reading import read_vnnlib
 Array = NDArray[np.floating]
 Positions = NDArray[np.intp]
 
-_DISAGREE = "precision: bounds and the real model disagree, within their rounding errors"
 _ONNX = (".onnx", ".onnx.gz")
 
 
@@ -118,9 +116,7 @@ def verify_vnnlib(
     >>> found = decomon.verify_vnnlib("ACASXU_run2a_1_1.onnx", "prop_1.vnnlib", timeout=20)
     >>> found.status, found.counterexample
     """
-    memory = (
-        free_memory() // 4 if memory_limit is None else check_count("memory_limit", memory_limit)
-    )
+    memory = check_memory(memory_limit)
     # The arguments are checked before anything is read.
     Clock(timeout, progress)
     network, original = _network(model)
@@ -212,7 +208,7 @@ def _verify(
         )
         # The real model has the last word about the best points as well.
         watch.confirm(every, outcome.points)
-        watch.finish(clock, outcome)
+        outcome.finish(clock)
     return _result(model, prop, watch, outcome, clock.elapsed)
 
 
@@ -227,7 +223,7 @@ def _result(
     if outcome is not None and (outcome.robust & (outcome.upper < 0)).all():
         return VnnlibResult(Status.HOLDS, None, None, "", n_domains, elapsed)
     reasons = [] if outcome is None else [reason for reason in outcome.reasons if reason]
-    reason = reasons[0] if reasons else _DISAGREE
+    reason = reasons[0] if reasons else DISAGREE
     if len(prop.cases) > 1 and outcome is not None:
         left = int((~outcome.robust).sum())
         reason += f" ({left} of {len(prop.cases)} boxes of inputs are open)"
@@ -266,12 +262,6 @@ class _Watch:
         if self.found is not None:
             return False
         return None if self._watcher is None else self._watcher(solved, open_domains, worst_gap)
-
-    def finish(self, clock: Clock, outcome: Outcome) -> None:
-        """Report once more."""
-        undecided = ~(outcome.robust | outcome.falsified)
-        gaps = (outcome.upper - outcome.lower)[undecided]
-        clock.finish(int((~undecided).sum()), float(gaps.max()) if gaps.size else None)
 
 
 def _confirm(model: Any, original: Original | None, regions: Regions, goals: Goals) -> Confirm:

@@ -43,24 +43,28 @@ def time() -> Time:
     return Time()
 
 
+def tick(clock: Clock, solved: int, open_domains: int, worst_gap: float) -> bool:
+    return clock.tick(solved, open_domains, lambda: worst_gap)
+
+
 def test_time_runs_out(time: Time) -> None:
     clock = Clock(2.0, now=time)
-    assert clock.tick(0, 1, 1.0)
+    assert tick(clock, 0, 1, 1.0)
     time.seconds += 1.5
-    assert clock.tick(0, 1, 1.0)
+    assert tick(clock, 0, 1, 1.0)
     assert (clock.elapsed, clock.remaining, clock.stopped) == (1.5, 0.5, "")
     time.seconds += 0.5
-    assert not clock.tick(0, 1, 1.0)
+    assert not tick(clock, 0, 1, 1.0)
     assert clock.stopped == "timeout"
     assert clock.remaining == 0
     time.seconds -= 1  # it stays stopped
-    assert not clock.tick(0, 1, 1.0)
+    assert not tick(clock, 0, 1, 1.0)
 
 
 def test_without_a_limit_it_never_stops(time: Time) -> None:
     clock = Clock(None, now=time)
     time.seconds += 1e9
-    assert clock.tick(0, 1, 1.0)
+    assert tick(clock, 0, 1, 1.0)
     assert clock.remaining == math.inf
 
 
@@ -68,7 +72,7 @@ def test_progress_is_told_at_most_ten_times_a_second(time: Time) -> None:
     watcher = Watcher(time)
     clock = Clock(None, watcher, time)
     for step in range(1000):
-        assert clock.tick(step, 2, 3.0)
+        assert tick(clock, step, 2, 3.0)
         time.seconds += 0.007
     assert np.diff(watcher.when).min() >= 0.1
     assert len(watcher.told) >= 7.0 / (0.1 + 0.007)
@@ -76,16 +80,32 @@ def test_progress_is_told_at_most_ten_times_a_second(time: Time) -> None:
     assert watcher.told[0] == (0, 2, 3.0)
 
 
+def test_a_gap_is_computed_where_it_is_told(time: Time) -> None:
+    computed: list[float] = []
+
+    def worst_gap() -> float:
+        computed.append(time.seconds)
+        return 1.0
+
+    watcher = Watcher(time)
+    for clock in (Clock(None, watcher, time), Clock(None, None, time)):
+        for _ in range(100):
+            assert clock.tick(0, 1, worst_gap)
+            time.seconds += 0.03
+    assert computed == watcher.when
+    assert watcher.told
+
+
 def test_the_end_is_always_told(time: Time) -> None:
     watcher = Watcher(time)
     clock = Clock(1.0, watcher, time)
-    clock.tick(1, 7, 3.0)
+    tick(clock, 1, 7, 3.0)
     clock.finish(2, 0.5)
     assert watcher.told == [(1, 7, 3.0), (2, 7, 0.5)]
     clock = Clock(1.0, watcher, time)
-    clock.tick(1, 7, 3.0)
+    tick(clock, 1, 7, 3.0)
     time.seconds += 1.0
-    clock.tick(1, 7, 3.0)
+    tick(clock, 1, 7, 3.0)
     assert clock.stopped == "timeout"
     clock.finish(3, None)
     assert watcher.told[-1] == (3, 0, 0.0)
@@ -96,10 +116,10 @@ def test_the_end_is_always_told(time: Time) -> None:
 def test_false_cancels(time: Time, answer: Any) -> None:
     watcher = Watcher(time, answer)
     clock = Clock(None, watcher, time)
-    assert not clock.tick(0, 1, 1.0)
+    assert not tick(clock, 0, 1, 1.0)
     assert clock.stopped == "cancelled"
     time.seconds += 10
-    assert not clock.tick(0, 1, 1.0)
+    assert not tick(clock, 0, 1, 1.0)
     clock.finish(0, 1.0)
     assert len(watcher.told) == 1  # nobody is asked twice
 
@@ -107,7 +127,7 @@ def test_false_cancels(time: Time, answer: Any) -> None:
 @pytest.mark.parametrize("answer", [None, True, 0, 0.0, "", []])
 def test_nothing_but_false_cancels(time: Time, answer: Any) -> None:
     clock = Clock(None, Watcher(time, answer), time)
-    assert clock.tick(0, 1, 1.0)
+    assert tick(clock, 0, 1, 1.0)
     assert clock.stopped == ""
 
 
@@ -115,7 +135,7 @@ def test_an_interrupted_search_tells_nobody(time: Time) -> None:
     watcher = Watcher(time)
     clock = Clock(None, watcher, time)
     clock.interrupt()
-    assert not clock.tick(0, 1, 1.0)
+    assert not tick(clock, 0, 1, 1.0)
     clock.finish(0, 1.0)
     assert clock.stopped == "interrupted"
     assert watcher.told == []
@@ -126,7 +146,7 @@ def test_errors_of_progress_are_not_hidden(time: Time) -> None:
         raise RuntimeError("mine")
 
     with pytest.raises(RuntimeError, match="mine"):
-        Clock(None, progress, time).tick(0, 1, 1.0)
+        tick(Clock(None, progress, time), 0, 1, 1.0)
 
 
 def test_an_interrupt_of_progress_stops(time: Time) -> None:
@@ -134,7 +154,7 @@ def test_an_interrupt_of_progress_stops(time: Time) -> None:
         raise KeyboardInterrupt
 
     clock = Clock(None, progress, time)
-    assert not clock.tick(0, 1, 1.0)
+    assert not tick(clock, 0, 1, 1.0)
     assert clock.stopped == "interrupted"
 
 
@@ -150,7 +170,7 @@ def test_ctrl_c_stops_at_the_next_tick(time: Time) -> None:
     with interruptible(clock):
         signal.raise_signal(signal.SIGINT)
         assert clock.stopped == "interrupted"
-        assert not clock.tick(0, 1, 1.0)
+        assert not tick(clock, 0, 1, 1.0)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert watcher.told == []
@@ -162,7 +182,7 @@ def test_ctrl_c_stops_at_the_next_tick(time: Time) -> None:
 def test_ctrl_c_during_progress(time: Time) -> None:
     clock = Clock(None, lambda *_: signal.raise_signal(signal.SIGINT), time)
     with interruptible(clock):
-        assert not clock.tick(0, 1, 1.0)
+        assert not tick(clock, 0, 1, 1.0)
     assert clock.stopped == "interrupted"
 
 
@@ -175,7 +195,7 @@ def test_handlers_of_others_are_left_alone(time: Time) -> None:
         with interruptible(clock):
             signal.raise_signal(signal.SIGINT)
         assert received == [signal.SIGINT]
-        assert clock.tick(0, 1, 1.0)
+        assert tick(clock, 0, 1, 1.0)
     finally:
         signal.signal(signal.SIGINT, earlier)
 
@@ -185,7 +205,7 @@ def test_another_thread_gets_no_interrupts(time: Time) -> None:
 
     def work() -> None:
         with interruptible(clock):
-            clock.tick(0, 1, 1.0)
+            tick(clock, 0, 1, 1.0)
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -201,7 +221,7 @@ def test_unusable_timeouts(timeout: Any) -> None:
 
 @pytest.mark.parametrize("timeout", [1, 0.5, np.float32(2), np.int64(3)])
 def test_usable_timeouts(timeout: Any) -> None:
-    assert Clock(timeout).tick(0, 0, 0.0)
+    assert tick(Clock(timeout), 0, 0, 0.0)
 
 
 def test_progress_has_to_be_callable() -> None:

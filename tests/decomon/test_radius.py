@@ -343,8 +343,9 @@ def test_ctrl_c_keeps_what_is_known(model: Any, x: Array, labels: Array) -> None
         if next(calls) == 1:
             raise KeyboardInterrupt
 
-    with pytest.warns(UserWarning, match="Interrupted"):
+    with pytest.warns(UserWarning, match="Interrupted") as warned:
         found = certified_radius(model, x, labels, tolerance=1e-9, timeout=None, progress=interrupt)
+    assert {w.filename for w in warned if "Interrupted" in str(w.message)} == {__file__}
     check(found, model, x, labels)
     assert found.stopped == "interrupted"
     assert any(reason.startswith("interrupted: ") for reason in found.reason)

@@ -15,31 +15,12 @@ import decomon
 from decomon import Verdict, verify, verify_box, verify_noise
 from decomon.specs import margins
 from tests.decomon.helpers import Array, dense_net, keras, layers, randomise, rng_of, sample
-from tests.decomon.verified import PATIENCE, check, corners, grid, logits
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    return randomise(dense_net([2, 8, 8, 3]), 3, scale=2.0)
-
-
-@pytest.fixture(scope="module")
-def x() -> Array:
-    return rng_of(1).uniform(-1, 1, size=(12, 2)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def labels(model: Any, x: Array) -> Array:
-    """What the model says, but for the last two samples."""
-    found = np.asarray(model(x)).argmax(axis=1)
-    found[-2:] = (found[-2:] + 1) % 3
-    return found
+from tests.decomon.verified import PATIENCE, check, corners, grid, in_the_plane, logits
 
 
 @pytest.mark.parametrize("radius", [pytest.param(0.1, marks=pytest.mark.slow), 0.2])
-def test_everything_is_decided_in_the_plane(
-    model: Any, x: Array, labels: Array, radius: float
-) -> None:
+def test_everything_is_decided_in_the_plane(radius: float) -> None:
+    model, x, labels = in_the_plane()
     low, high = corners(x, radius)
     found = verify_box(model, low, high, labels, timeout=PATIENCE)
     check(model, decomon.BoxDomain(low, high), labels, None, found, grid(low, high))
@@ -55,7 +36,8 @@ def test_everything_is_decided_in_the_plane(
     assert [s == "non_robust" for s in found.status] >= (largest > 0).tolist()
 
 
-def test_bounds_come_as_near_as_wanted(model: Any, x: Array, labels: Array) -> None:
+def test_bounds_come_as_near_as_wanted() -> None:
+    model, x, labels = in_the_plane()
     low, high = corners(x, 0.2)
     found = verify_box(model, low, high, labels, timeout=PATIENCE, gap=1e-3)
     check(model, decomon.BoxDomain(low, high), labels, None, found, grid(low, high))
@@ -67,7 +49,8 @@ def test_bounds_come_as_near_as_wanted(model: Any, x: Array, labels: Array) -> N
     assert (largest <= found.upper + 1e-5).all()
 
 
-def test_the_three_functions_agree(model: Any, x: Array, labels: Array) -> None:
+def test_the_three_functions_agree() -> None:
+    model, x, labels = in_the_plane()
     low, high = corners(x, 0.25)
     boxes = verify_box(model, low, high, labels, timeout=PATIENCE)
     domains = verify(model, decomon.BoxDomain(low, high), labels, timeout=PATIENCE)
@@ -101,7 +84,8 @@ SETS: dict[str, Callable[[Array], decomon.Domain]] = {
         for kind in SETS
     ],
 )
-def test_any_set(model: Any, x: Array, labels: Array, kind: str) -> None:
+def test_any_set(kind: str) -> None:
+    model, x, labels = in_the_plane()
     domain = SETS[kind](x)
     found = verify(model, domain, labels, timeout=PATIENCE)
     points = np.moveaxis(np.asarray(domain.shaped((2,)).sample(300, 0)), 1, 0)
@@ -111,7 +95,8 @@ def test_any_set(model: Any, x: Array, labels: Array, kind: str) -> None:
     assert "non_robust" in found.status
 
 
-def test_labels_in_every_form(model: Any, x: Array) -> None:
+def test_labels_in_every_form() -> None:
+    model, x, _ = in_the_plane()
     low, high = corners(x, 0.15)
 
     def status(sources: Any, targets: Any = None) -> tuple[Verdict, ...]:
@@ -140,7 +125,8 @@ def test_labels_in_every_form(model: Any, x: Array) -> None:
 
 
 @pytest.mark.parametrize("final", ["softmax", "sigmoid"])
-def test_a_final_softmax_changes_nothing(model: Any, x: Array, labels: Array, final: str) -> None:
+def test_a_final_softmax_changes_nothing(final: str) -> None:
+    model, x, labels = in_the_plane()
     last = layers.Activation(final)
     soft = keras.Sequential([keras.Input((2,)), *model.layers, last])
     low, high = corners(x, 0.2)
@@ -156,9 +142,8 @@ def test_a_final_softmax_changes_nothing(model: Any, x: Array, labels: Array, fi
         assert some in (every, "unknown")
 
 
-def test_a_decomon_model_gives_the_network_and_the_dtype(
-    model: Any, x: Array, labels: Array
-) -> None:
+def test_a_decomon_model_gives_the_network_and_the_dtype() -> None:
+    model, x, labels = in_the_plane()
     low, high = corners(x, 0.2)
     plain = verify_box(model, low, high, labels, timeout=PATIENCE)
     every: list[dict[str, Any]] = [{}, {"method": "ibp"}, {"method": "hybrid", "finetune": True}]
@@ -178,7 +163,8 @@ def test_a_double_precision_model() -> None:
     assert found.points.dtype == np.float64
 
 
-def test_no_samples(model: Any) -> None:
+def test_no_samples() -> None:
+    model, _, _ = in_the_plane()
     told: list[Any] = []
     none = np.zeros((0, 2), np.float32)
     for found in (
@@ -193,7 +179,8 @@ def test_no_samples(model: Any) -> None:
     assert told == [(0, 0, 0.0)]
 
 
-def test_conversion_is_done_once_and_models_are_let_go(x: Array) -> None:
+def test_conversion_is_done_once_and_models_are_let_go() -> None:
+    _, x, _ = in_the_plane()
     model = dense_net([2, 6, 3], 3)
     clone = decomon.clone(model, "ibp")
     low, high = corners(x, 0.1)
@@ -210,7 +197,8 @@ def test_conversion_is_done_once_and_models_are_let_go(x: Array) -> None:
     assert held() is None
 
 
-def test_the_model_is_left_alone(x: Array) -> None:
+def test_the_model_is_left_alone() -> None:
+    _, x, _ = in_the_plane()
     model = randomise(dense_net([2, 6, 3], softmax=True), 1)
     before = model.get_config(), [layer.name for layer in model.layers], len(model.weights)
     weights, outputs = model.get_weights(), np.asarray(model(x))
@@ -293,7 +281,8 @@ def test_integer_inputs() -> None:
     "activation",
     [pytest.param("tanh", marks=pytest.mark.slow), pytest.param("gelu", marks=pytest.mark.slow)],
 )
-def test_other_activations_prove_more_than_bounds(activation: str, x: Array) -> None:
+def test_other_activations_prove_more_than_bounds(activation: str) -> None:
+    _, x, _ = in_the_plane()
     model = keras.Sequential(
         [
             keras.Input((2,)),

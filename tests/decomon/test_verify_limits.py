@@ -14,26 +14,8 @@ import pytest
 
 import decomon
 from decomon import Verdict, Verification, verify_box
-from tests.decomon.helpers import Array, dense_net, randomise, rng_of
-from tests.decomon.verified import PATIENCE, check, corners, grid
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    return randomise(dense_net([2, 8, 8, 3]), 3, scale=2.0)
-
-
-@pytest.fixture(scope="module")
-def x() -> Array:
-    return rng_of(1).uniform(-1, 1, size=(12, 2)).astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def labels(model: Any, x: Array) -> Array:
-    """What the model says, but for the last two samples."""
-    found = np.asarray(model(x)).argmax(axis=1)
-    found[-2:] = (found[-2:] + 1) % 3
-    return found
+from tests.decomon.helpers import Array, dense_net
+from tests.decomon.verified import PATIENCE, check, corners, grid, in_the_plane
 
 
 @cache
@@ -106,13 +88,15 @@ def test_cancelled_within_a_fifth_of_a_second() -> None:
     assert min(delays) < 0.2
 
 
-def test_cancelled_at_once(model: Any, x: Array, labels: Array) -> None:
+def test_cancelled_at_once() -> None:
+    model, x, labels = in_the_plane()
     low, high = corners(x, 0.3)
     found = verify_box(model, low, high, labels, progress=lambda *_: False)
     check(model, decomon.BoxDomain(low, high), labels, None, found, grid(low, high, 10))
 
 
-def test_progress_says_how_far_it_is(model: Any, x: Array, labels: Array) -> None:
+def test_progress_says_how_far_it_is() -> None:
+    model, x, labels = in_the_plane()
     stopper = Stopper(-1, lambda: None)
     low, high = corners(x, 0.3)
     found = verify_box(model, low, high, labels, timeout=PATIENCE, progress=stopper)
@@ -125,9 +109,8 @@ def test_progress_says_how_far_it_is(model: Any, x: Array, labels: Array) -> Non
 
 
 @pytest.mark.parametrize("limit", [1, pytest.param(20_000, marks=pytest.mark.slow)])
-def test_too_little_memory_is_a_reason_and_never_a_wrong_answer(
-    model: Any, x: Array, labels: Array, limit: int
-) -> None:
+def test_too_little_memory_is_a_reason_and_never_a_wrong_answer(limit: int) -> None:
+    model, x, labels = in_the_plane()
     low, high = corners(x, 0.2)
     found = verify_box(model, low, high, labels, timeout=PATIENCE, memory_limit=limit)
     check(model, decomon.BoxDomain(low, high), labels, None, found, grid(low, high))
@@ -148,13 +131,14 @@ def press_keys() -> None:
 
 
 @pytest.mark.parametrize("act", [interrupt, press_keys])
-def test_an_interrupt_gives_what_is_known(
-    model: Any, x: Array, labels: Array, act: Callable[[], None]
-) -> None:
+def test_an_interrupt_gives_what_is_known(act: Callable[[], None]) -> None:
+    model, x, labels = in_the_plane()
     if threading.current_thread() is not threading.main_thread():
         pytest.skip("interrupts come to the main thread")
-    with pytest.warns(UserWarning, match="Interrupted"):
-        found = ask_hard(timeout=PATIENCE, progress=Stopper(2, act))
+    network, low, high = hard()
+    with pytest.warns(UserWarning, match="Interrupted") as warned:
+        found = verify_box(network, low, high, 0, timeout=PATIENCE, progress=Stopper(2, act))
+    assert {w.filename for w in warned if "Interrupted" in str(w.message)} == {__file__}
     assert found.stopped == "interrupted"
     assert found.status == ("unknown",)
     assert found.reason == ("interrupted",)

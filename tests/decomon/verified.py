@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,23 @@ import numpy as np
 import decomon
 from decomon import Verdict, Verification
 from decomon.specs import margins
-from tests.decomon.helpers import Array, strip, tf
+from tests.decomon.helpers import Array, dense_net, randomise, rng_of, strip, tf
 
 KNOWN = {"robust", "non_robust", "unknown"}
 REASONS = ("timeout", "memory", "precision", "cancelled", "interrupted")
 PATIENCE = 120.0  # seconds: tests wait for an answer, however busy the machine is
+
+
+@cache
+def in_the_plane() -> tuple[Any, Array, Array]:
+    """A network, samples, and what it says of them, but for the last two, where it is wrong."""
+    model = randomise(dense_net([2, 8, 8, 3]), 3, scale=2.0)
+    x = rng_of(1).uniform(-1, 1, size=(12, 2)).astype(np.float32)
+    labels = np.asarray(model(x)).argmax(axis=1)
+    labels[-2:] = (labels[-2:] + 1) % 3
+    for shared in (x, labels):
+        shared.setflags(write=False)
+    return model, x, labels
 
 
 def logits(model: Any, points: Array) -> Array:
