@@ -3,11 +3,14 @@
 import base64
 import difflib
 import io
+import os
 from abc import abstractmethod
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import anywidget
+import traitlets
 from matplotlib.figure import Figure
 
 __all__ = ["DecomonWidget", "FigureWidget", "static_file"]
@@ -38,9 +41,34 @@ class DecomonWidget(anywidget.AnyWidget):
         If another argument is given.
     """
 
+    # Whether the page has no kernel: an exported page says so to its views.
+    _static = traitlets.Bool(False).tag(sync=True)
+
     def __init__(self, **kwargs: Any) -> None:
         self.check_arguments(kwargs)
         super().__init__(**kwargs)
+
+    def to_html(self, path: str | os.PathLike[str], *, title: str | None = None) -> Path:
+        """Write the present state as one self-contained HTML file.
+
+        The page needs no kernel, no network and no other file; verdicts, selection, filters and
+        charts still work in it, from the radii and bounds known so far.
+
+        Parameters
+        ----------
+        path
+            Of the file; an existing one is replaced.
+        title
+            Heading of the page, None for the name of the widget.
+
+        Returns
+        -------
+        pathlib.Path
+            The file.
+        """
+        from ._html import write_html
+
+        return write_html(self, path, title=title)
 
     @classmethod
     def check_arguments(cls, kwargs: dict[str, Any]) -> None:

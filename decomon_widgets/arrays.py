@@ -2,7 +2,8 @@
 
 import numbers
 import operator
-from typing import Any, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import traitlets
@@ -83,7 +84,13 @@ class IntTrait(traitlets.Int):
 
 
 class IndicesTrait(TypedTuple):
-    """A tuple of integers; any sequence of them may be assigned, arrays and ranges too."""
+    """A tuple of integers; any collection of them may be assigned, arrays and ranges too."""
+
+    if TYPE_CHECKING:
+
+        def __get__(self, obj: Any, cls: Any) -> Any: ...
+
+        def __set__(self, obj: Any, value: Iterable[int]) -> None: ...
 
     def __init__(self) -> None:
         super().__init__(trait=traitlets.Int())

@@ -1,23 +1,28 @@
 """Matplotlib pictures of the widgets. Without pyplot: nothing global is touched."""
 
+import itertools
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from .verdicts import NON_ROBUST, ROBUST, UNKNOWN, VERDICTS, count_verdicts
+from .samples import Samples
+from .verdicts import VERDICTS, count_verdicts
 
-__all__ = ["draw_grid", "draw_histogram"]
+__all__ = ["Ink", "draw_grid", "set_heading"]
+
+_MOST_SAMPLES = 40
 
 
 @dataclass(frozen=True)
-class _Ink:
+class Ink:
     """Colours of a figure."""
 
     dark: bool
@@ -42,8 +47,8 @@ def _counts_text(verdicts: tuple[str, ...]) -> str:
     )
 
 
-def _set_heading(
-    figure: Figure, epsilon: float, verdicts: tuple[str, ...], error: str, ink: _Ink
+def set_heading(
+    figure: Figure, epsilon: float, verdicts: tuple[str, ...], error: str, ink: Ink
 ) -> None:
     """Epsilon, the counts and, if there is one, the error, as wide as the figure."""
     lines = [f"ε = {epsilon:.4f}", _counts_text(verdicts)]
@@ -57,7 +62,8 @@ def _set_heading(
 
 
 def draw_grid(
-    pixels: NDArray[np.uint8],
+    samples: Samples,
+    indices: Sequence[int],
     verdicts: tuple[str, ...],
     labels: NDArray[np.int32],
     predictions: NDArray[np.int32],
@@ -65,22 +71,32 @@ def draw_grid(
     columns: int,
     error: str = "",
     *,
+    order: Sequence[int] | None = None,
+    class_names: Sequence[str] = (),
+    feature_names: Sequence[str] = (),
     dark: bool = False,
 ) -> Figure:
-    """Draw images with the frame and the title of their verdicts.
+    """Draw samples with the frame and the title of their verdicts.
 
     Parameters
     ----------
-    pixels
-        Images of shape `(n, height, width, channels)`, with 1 or 3 channels.
+    samples
+        The data.
+    indices
+        Positions in `samples` of the samples of the grid.
     verdicts, labels, predictions
-        Of each image; a prediction of -1 is not known yet.
+        Of each sample of the grid; a prediction of -1 is not known yet.
     epsilon
         The epsilon of the verdicts.
     columns
         Number of columns.
     error
         What went wrong, "" if nothing did.
+    order
+        Positions in the grid of the samples that are drawn, None for all. More than 40 are not
+        drawn, and the figure says so; the counts are those of the whole grid.
+    class_names, feature_names
+        Names in place of the numbers.
     dark
         Draw for a dark background.
 
@@ -88,40 +104,101 @@ def draw_grid(
     -------
     matplotlib.figure.Figure
     """
-    ink = _Ink(dark)
-    n = len(pixels)
-    columns = min(columns, n)
-    rows = -(-n // columns)
+    ink = Ink(dark)
+    wanted = range(len(indices)) if order is None else order
+    drawn = wanted[:_MOST_SAMPLES]
+    values = samples.pictures(tuple(indices[k] for k in drawn))
+    columns = max(1, min(columns, len(drawn)))
+    rows = max(1, -(-len(drawn) // columns))
+    height, width, _ = samples.image_shape
+    aspect = height / width if samples.kind == "image" else 0.75
     figure = Figure(
-        figsize=(1.8 * columns + 0.2, 2.2 * rows + 0.6),
+        figsize=(1.8 * columns + 0.2, (0.7 + 1.5 * min(max(aspect, 0.3), 2)) * rows + 0.6),
         layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06),
         facecolor=ink.paper,
     )
-    _set_heading(figure, epsilon, verdicts, error, ink)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for position, axes in enumerate(grid):
+    set_heading(figure, epsilon, verdicts, error, ink)
+    for axes in (grid := figure.subplots(rows, columns, squeeze=False).ravel()):
         axes.set_axis_off()
-        if position < n:
-            _draw_sample(axes, pixels[position], verdicts[position], ink)
-            predicted = "…" if predictions[position] < 0 else str(predictions[position])
-            axes.text(
-                0.5,
-                -0.09,
-                f"label {labels[position]}, predicted {predicted}",
-                transform=axes.transAxes,
-                ha="center",
-                va="top",
-                fontsize=8,
-                color=ink.text,
-            )
+    for axes, position, value in zip(grid, drawn, values, strict=False):
+        _draw_values(axes, samples, value, feature_names, ink)
+        _draw_frame(axes, verdicts[position], ink)
+        label, predicted = (
+            _class_name(int(of[position]), class_names) for of in (labels, predictions)
+        )
+        axes.text(
+            0.5,
+            -0.09,
+            f"label {label}, predicted {predicted}",
+            transform=axes.transAxes,
+            ha="center",
+            va="top",
+            fontsize=8,
+            color=ink.text,
+            parse_math=False,
+        )
+    if len(drawn) < len(indices):
+        note = f"{len(drawn)} of {len(indices)} samples are drawn"
+        figure.supxlabel(note, fontsize=8, color=ink.text)
     return figure
 
 
-def _draw_sample(axes: Axes, pixels: NDArray[np.uint8], verdict: str, ink: _Ink) -> None:
+def _class_name(number: int, names: Sequence[str]) -> str:
+    if number < 0:
+        return "…"
+    return names[number] if number < len(names) else str(number)
+
+
+def _draw_values(
+    axes: Axes,
+    samples: Samples,
+    values: NDArray[np.generic],
+    feature_names: Sequence[str],
+    ink: Ink,
+) -> None:
+    if samples.kind == "image":
+        image = values if values.shape[2] == 3 else np.repeat(values, 3, axis=2)
+        axes.imshow(image, interpolation="nearest")
+        return
+    axes.set_axis_on()
+    axes.set_facecolor(ink.paper)
+    axes.tick_params(colors=ink.text, labelsize=6, length=0, pad=6)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    if samples.kind == "signal":
+        for channel, style in zip(range(values.shape[2]), itertools.cycle(["-", "--", ":", "-."])):
+            axes.plot(values[0, :, channel], color=ink.text, linewidth=0.8, linestyle=style)
+        low, high = samples.value_range
+        room = 0.05 * (high - low) or 1.0
+        axes.set_ylim(low - room, high + room)
+        axes.set_xticks([])
+        axes.yaxis.set_major_locator(MaxNLocator(3))
+        return
+    n = values.shape[1]
+    low, high = samples.value_range.reshape(2, n)
+    width = np.where(high > low, high - low, 1.0)
+    start = np.clip(0, low, high)
+    axes.barh(
+        np.arange(n),
+        (values[0, :, 0] - start) / width,
+        left=(start - low) / width,
+        height=0.7,
+        color=ink.text,
+        alpha=0.7,
+    )
+    axes.set_xlim(0, 1)
+    axes.set_ylim(n - 0.5, -0.5)
+    axes.set_xticks([])
+    few = n <= 12
+    axes.set_yticks(range(n) if few else [])
+    if few:
+        names = [_class_name(k, feature_names) if feature_names else f"x{k}" for k in range(n)]
+        axes.set_yticklabels([textwrap.shorten(name, 14, placeholder="…") for name in names])
+
+
+def _draw_frame(axes: Axes, verdict: str, ink: Ink) -> None:
     style = VERDICTS[verdict]
     colour = ink.verdict(verdict)
-    image = pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
-    axes.imshow(image, interpolation="nearest")
     axes.set_title(
         f"{style.glyph} {style.title}", fontsize=8, color=ink.text, fontweight="bold", pad=8
     )
@@ -147,108 +224,3 @@ def _draw_sample(axes: Axes, pixels: NDArray[np.uint8], verdict: str, ink: _Ink)
                 linestyle=lines[style.frame],
             )
         )
-
-
-def draw_histogram(
-    edges: NDArray[np.float64],
-    upper_counts: NDArray[np.int32],
-    lower_counts: NDArray[np.int32],
-    verdicts: tuple[str, ...],
-    epsilon: float,
-    n_non_finite: int,
-    error: str = "",
-    *,
-    dark: bool = False,
-) -> Figure:
-    """Draw the histograms of upper and lower margin bounds above each other.
-
-    Parameters
-    ----------
-    edges
-        Edges of the bins, with zero among them; empty if there is nothing to draw.
-    upper_counts, lower_counts
-        Number of bounds in each bin.
-    verdicts
-        Of each sample.
-    epsilon
-        The epsilon of the bounds.
-    n_non_finite
-        Number of bounds that are not drawn.
-    error
-        What went wrong, "" if nothing did.
-    dark
-        Draw for a dark background.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    ink = _Ink(dark)
-    figure = Figure(
-        figsize=(7, 3.6),
-        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.06),
-        facecolor=ink.paper,
-    )
-    _set_heading(figure, epsilon, verdicts, error, ink)
-    if len(edges) < 2:
-        figure.text(0.5, 0.45, "no bounds yet", ha="center", color=ink.text)
-        return figure
-    panels = figure.subplots(2, 1, sharex=True, sharey=True)
-    left, width = edges[:-1], np.diff(edges)
-    for axes, counts, proven, verdict, title in (
-        (panels[0], upper_counts, edges[1:] <= 0, ROBUST, "upper bound"),
-        (panels[1], lower_counts, left >= 0, NON_ROBUST, "lower bound"),
-    ):
-        hatch = "////" if verdict == NON_ROBUST else None
-        colour, open_colour = ink.verdict(verdict), ink.verdict(UNKNOWN)
-        axes.bar(
-            left[proven],
-            counts[proven],
-            width[proven],
-            align="edge",
-            facecolor=ink.paper if hatch else colour,
-            edgecolor=colour if hatch else ink.paper,
-            hatch=hatch,
-        )
-        axes.bar(
-            left[~proven],
-            counts[~proven],
-            width[~proven],
-            align="edge",
-            facecolor=(open_colour, 0.25),
-            edgecolor=open_colour,
-        )
-        axes.axvline(0, color=ink.text, linewidth=1.5, linestyle="--")
-        axes.set_title(title, fontsize=9, loc="left", color=ink.text)
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.set_facecolor(ink.paper)
-        axes.tick_params(colors=ink.text, labelsize=8)
-        for spine in axes.spines.values():
-            spine.set_edgecolor(ink.text)
-    panels[1].set_xlabel("bound of the largest margin", fontsize=9, color=ink.text)
-    figure.legend(
-        handles=[
-            Patch(color=ink.verdict(ROBUST), label="upper bound < 0: robust"),
-            Patch(
-                facecolor=ink.paper,
-                edgecolor=ink.verdict(NON_ROBUST),
-                hatch="////",
-                label="lower bound > 0: wrong class found",
-            ),
-            Patch(
-                facecolor=(ink.verdict(UNKNOWN), 0.25),
-                edgecolor=ink.verdict(UNKNOWN),
-                label="undecided by this bound",
-            ),
-        ],
-        loc="outside lower center",
-        ncols=3,
-        fontsize=8,
-        frameon=False,
-        labelcolor=ink.text,
-    )
-    if n_non_finite:
-        figure.supxlabel(
-            f"not drawn, because not finite: {n_non_finite}", fontsize=8, color=ink.text
-        )
-    return figure

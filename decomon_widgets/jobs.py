@@ -3,7 +3,7 @@
 import re
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from .network import Network
 if TYPE_CHECKING:
     from decomon.certify import Certificate
 
-__all__ = ["Certify", "Outcome", "Request", "answer"]
+__all__ = ["MODEL_CHANGED", "Certify", "Desk", "Outcome", "Request", "answer", "failure"]
 
 Certify = Callable[..., "Certificate"]
 """The signature of :func:`decomon.certify.certify`."""
@@ -24,6 +24,11 @@ Certify = Callable[..., "Certificate"]
 # Samples per call of the verifier. Between two calls a newer request can take over, but of a small
 # network, a call costs about as much for one sample as for all of a usual grid.
 _SLICE = 16
+
+MODEL_CHANGED = (
+    "The model changed while it was certified, so nothing is concluded. "
+    "Move epsilon or press Reset when its training is over."
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Request:
         The samples, flat, of shape `(n, inputs)`, and their classes, of shape `(n,)`.
     epsilon, n_sub_boxes
         As in :func:`decomon.certify.certify`.
+    effort
+        How the bounds are computed, in words of the widget.
     """
 
     number: int
@@ -54,6 +61,7 @@ class Request:
     labels: NDArray[np.int32]
     epsilon: float
     n_sub_boxes: int
+    effort: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,8 @@ class Outcome:
 
     Attributes
     ----------
-    number, generation, epsilon, n_sub_boxes
-        Those of the request.
+    request
+        What was asked.
     findings
         Position of the first sample and findings of each slice that was finished.
     elapsed
@@ -74,15 +82,36 @@ class Outcome:
         Whether the model became another one meanwhile. Then there are no findings.
     """
 
-    number: int
-    generation: int
-    epsilon: float
-    n_sub_boxes: int
+    request: Request
     findings: tuple[tuple[int, Findings], ...]
     elapsed: float
     error: str = ""
     traceback: str = ""
     model_changed: bool = False
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Answers requests with a verifier; called as ``desk(request, superseded)``.
+
+    Attributes
+    ----------
+    certify
+        The verifier.
+    model, clip
+        Passed to the verifier.
+    network
+        What is known of the model.
+    """
+
+    certify: Certify
+    model: Any
+    network: Network
+    clip: tuple[float, float] | None
+
+    def __call__(self, request: Request, superseded: Callable[[], bool]) -> Iterator[Outcome]:
+        """Answer one request."""
+        yield answer(request, self.certify, self.model, self.network, self.clip, superseded)
 
 
 def answer(
@@ -139,27 +168,28 @@ def answer(
             changed = network.fingerprint() != request.fingerprint
             if changed:
                 findings = []
-                error = (
-                    "The model changed while it was certified, so nothing is concluded. "
-                    "Move epsilon or press Reset when its training is over."
-                )
+                error = MODEL_CHANGED
                 break
             findings.append((part.start, examine(certificate, labels)))
     except Exception as exception:
-        message = _name_samples(str(exception), request.indices[part])
-        error = f"{type(exception).__name__}: {message}"
-        trace = traceback.format_exc().replace(str(exception), message)
-    return Outcome(
-        request.number,
-        request.generation,
-        request.epsilon,
-        request.n_sub_boxes,
-        tuple(findings),
-        time.perf_counter() - begin,
-        error,
-        trace,
-        changed,
-    )
+        error, trace = failure(exception, request.indices[part])
+    elapsed = time.perf_counter() - begin
+    return Outcome(request, tuple(findings), elapsed, error, trace, changed)
+
+
+def failure(exception: Exception, indices: tuple[int, ...]) -> tuple[str, str]:
+    """Return the message of an exception and its traceback; samples get their own numbers.
+
+    Parameters
+    ----------
+    exception
+        That is being handled.
+    indices
+        Positions of the samples that were asked about in the data of the user.
+    """
+    message = _name_samples(str(exception), indices)
+    trace = traceback.format_exc().replace(str(exception), message)
+    return f"{type(exception).__name__}: {message}", trace
 
 
 def _name_samples(message: str, indices: tuple[int, ...]) -> str:

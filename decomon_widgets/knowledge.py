@@ -1,7 +1,8 @@
 """What is known about samples for every epsilon, from the epsilons tried so far."""
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ class Findings:
         Bounds of the largest margin.
     predicted
         Class of the unperturbed sample.
+    points
+        The point where `lower` is attained, flat, of shape `(n, inputs)`; a counterexample where
+        the verdict is "non_robust".
     reasons
         Why a sample is undecided, "" otherwise.
     problems
@@ -36,6 +40,7 @@ class Findings:
     upper: NDArray[np.float64]
     lower: NDArray[np.float64]
     predicted: NDArray[np.int32]
+    points: NDArray[np.floating]
     reasons: tuple[str, ...]
     problems: tuple[tuple[int, str], ...]
 
@@ -67,14 +72,16 @@ def examine(certificate: "Certificate", labels: NDArray[np.int32]) -> Findings:
     lower = np.asarray(certificate.lower, np.float64)
     predicted = np.asarray(certificate.predicted, np.int32)
     found = np.asarray(certificate.predicted_points, np.int32)
+    points = np.asarray(certificate.points)
     if not (
         len(certificate.verdicts) == len(certificate.reasons) == n
         and upper.shape == lower.shape == predicted.shape == found.shape == (n,)
+        and len(points) == n
     ):
         raise ValueError(
             f"The certificate must describe {n} samples. Received: {len(certificate.verdicts)} "
             f"verdicts, upper of shape {upper.shape}, lower of shape {lower.shape}, "
-            f"predicted of shape {predicted.shape}"
+            f"predicted of shape {predicted.shape}, points of shape {points.shape}"
         )
     verdicts: list[str] = []
     reasons: list[str] = []
@@ -95,7 +102,8 @@ def examine(certificate: "Certificate", labels: NDArray[np.int32]) -> Findings:
             problems.append((k, f"{problem} (label {labels[k]})."))
         verdicts.append(UNKNOWN if problem else str(verdict))
         reasons.append(problem or certificate.reasons[k])
-    return Findings(tuple(verdicts), upper, lower, predicted, tuple(reasons), tuple(problems))
+    flat = points.reshape(n, -1)
+    return Findings(tuple(verdicts), upper, lower, predicted, flat, tuple(reasons), tuple(problems))
 
 
 @dataclass(frozen=True)
@@ -116,6 +124,8 @@ class Knowledge:
         The last epsilon that was tried without a decision, NaN for none.
     misclassified
         Whether the unperturbed sample is classified wrongly.
+    refined
+        Whether both radii were searched for: what lies between them is undecided, not just untried.
     proof
         Upper bound of the largest margin at `certified`, inf for none.
     refutation
@@ -126,6 +136,7 @@ class Knowledge:
     falsified: NDArray[np.float64]
     tried: NDArray[np.float64]
     misclassified: NDArray[np.bool_]
+    refined: NDArray[np.bool_]
     proof: NDArray[np.float64]
     refutation: NDArray[np.float64]
 
@@ -137,9 +148,23 @@ class Knowledge:
             np.full(n, np.inf),
             np.full(n, np.nan),
             np.zeros(n, np.bool_),
+            np.zeros(n, np.bool_),
             np.full(n, np.inf),
             np.full(n, -np.inf),
         )
+
+    def taken(self, positions: Sequence[int]) -> Self:
+        """What is known of other samples: those at `positions` of these, new ones where -1."""
+        places = np.asarray(positions, np.intp)
+        old = places >= 0
+
+        def moved(name: str, new: NDArray[Any]) -> NDArray[Any]:
+            new[old] = getattr(self, name)[places[old]]
+            return new
+
+        fresh = self.nothing(len(places))
+        values = {f.name: moved(f.name, getattr(fresh, f.name)) for f in fields(fresh)}
+        return replace(fresh, **values)
 
     def verdicts(self, epsilon: float) -> tuple[str, ...]:
         """Verdict of each sample at one epsilon, "pending" where nothing is known."""
@@ -152,11 +177,18 @@ class Knowledge:
             return ROBUST
         if epsilon >= self.falsified[k]:
             return NON_ROBUST
-        return UNKNOWN if epsilon == self.tried[k] else PENDING
+        return UNKNOWN if epsilon == self.tried[k] or self.refined[k] else PENDING
 
     def forget_tried(self) -> Self:
         """Forget which epsilons stayed undecided: another effort may decide them."""
-        return replace(self, tried=np.full(len(self.tried), np.nan))
+        n = len(self.tried)
+        return replace(self, tried=np.full(n, np.nan), refined=np.zeros(n, np.bool_))
+
+    def mark_refined(self, positions: Sequence[int]) -> Self:
+        """Say of some samples that both radii were searched for."""
+        refined = self.refined.copy()
+        refined[list(positions)] = True
+        return replace(self, refined=refined)
 
     def tighten(
         self, upper: NDArray[np.float64], lower: NDArray[np.float64], epsilon: float
@@ -184,7 +216,7 @@ class Knowledge:
         )
 
     def learn(
-        self, start: int, findings: Findings, epsilon: float
+        self, start: int, findings: Findings, epsilon: "float | NDArray[np.float64]"
     ) -> tuple[Self, tuple[tuple[int, str], ...]]:
         """Add what was found out about a slice of samples at one epsilon.
 
@@ -195,7 +227,7 @@ class Knowledge:
         findings
             Verdicts and bounds of the slice; "pending" adds nothing.
         epsilon
-            The epsilon at which they were found.
+            The epsilon at which they were found, or one for each sample of the slice.
 
         Returns
         -------
@@ -206,10 +238,12 @@ class Knowledge:
         """
         certified, falsified = self.certified.copy(), self.falsified.copy()
         tried, misclassified = self.tried.copy(), self.misclassified.copy()
+        refined = self.refined.copy()
         proof, refutation = self.proof.copy(), self.refutation.copy()
         contradictions: list[tuple[int, str]] = []
+        epsilons = np.broadcast_to(np.asarray(epsilon, np.float64), len(findings.verdicts))
         for part, verdict in enumerate(findings.verdicts):
-            k = start + part
+            k, epsilon = start + part, float(epsilons[part])
             if verdict == PENDING:
                 continue
             misclassified[k] = verdict == MISCLASSIFIED
@@ -226,6 +260,7 @@ class Knowledge:
                 )
                 contradictions.append((k, sentence))
                 certified[k], falsified[k], tried[k] = -np.inf, np.inf, epsilon
+                refined[k] = False
                 proof[k], refutation[k] = np.inf, -np.inf
         known = replace(
             self,
@@ -233,6 +268,7 @@ class Knowledge:
             falsified=falsified,
             tried=tried,
             misclassified=misclassified,
+            refined=refined,
             proof=proof,
             refutation=refutation,
         )

@@ -1,5 +1,6 @@
 """What a grid must know of the model that it shows."""
 
+import hashlib
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,17 @@ class Network:
         checksums = tuple(zlib.crc32(array.reshape(-1).view(np.uint8).data) for array in weights)
         settings = tuple((i, layer_settings(i)) for i in all_layers(self.keras_model))
         return checksums, settings
+
+    def digest(self) -> str:
+        """Eight digits that tell this model from others, the same in every session."""
+        if self.keras_model is None:
+            return ""
+        found = hashlib.sha256()
+        for weight in self.keras_model.weights:
+            array = np.ascontiguousarray(weight)
+            found.update(f"{array.shape}{array.dtype}".encode())
+            found.update(array.tobytes())
+        return found.hexdigest()[:8]
 
 
 def _only_shape(model: Any, name: str) -> Shape | None:

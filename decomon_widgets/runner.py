@@ -7,14 +7,15 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
-from .jobs import Certify, Outcome, Request, answer
-from .network import Network
-from .worker import Worker
+from .worker import Turn, Worker
 
 __all__ = ["Runner"]
+
+Request = TypeVar("Request")
+Outcome = TypeVar("Outcome")
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +24,8 @@ _log = logging.getLogger(__name__)
 _LOOP_PATIENCE = 0.25
 
 
-class Runner:
-    """Certifies the newest request of one widget.
+class Runner(Generic[Request, Outcome]):
+    """Computes the newest requests of one widget.
 
     Outcomes are published in the thread of the event loop that runs when the runner is made: there
     the callbacks of widgets belong. Without a loop, or while it is held up, the worker thread does.
@@ -35,10 +36,9 @@ class Runner:
         Method of the widget that takes an outcome. The runner does not keep the widget alive.
     lock
         Held while publishing.
-    certify, model, clip
-        The verifier and its first arguments.
-    network
-        What is known of the model.
+    compute
+        Called as ``compute(request, turn)``; each outcome is published before the next is asked
+        for. It must not refer to the widget.
     inline
         Compute and publish before `submit` returns.
     """
@@ -47,19 +47,13 @@ class Runner:
         self,
         publish: Callable[[Outcome], None],
         lock: "threading.RLock",
-        certify: Certify,
-        model: Any,
-        network: Network,
-        clip: tuple[float, float] | None,
+        compute: Callable[[Request, Turn], Iterable[Outcome]],
         *,
         inline: bool,
     ) -> None:
         self._publish = weakref.WeakMethod(publish)
         self._lock = lock
-        self._certify = certify
-        self._model = model
-        self._network = network
-        self._clip = clip
+        self._compute = compute
         self._loop = _running_loop()
         self._outbox: deque[tuple[Outcome, threading.Event]] = deque()
         self._publishing = False
@@ -75,9 +69,13 @@ class Runner:
         """Whether nothing waits, is computed, or is to be published."""
         return self._worker.idle
 
-    def submit(self, request: Request) -> None:
-        """Compute a request next, in place of any that still waits."""
-        self._worker.submit(request)
+    def submit(self, request: Request, slot: int = 0) -> None:
+        """Compute a request, in place of any that still waits in its slot; smaller slots first."""
+        self._worker.submit(request, slot)
+
+    def withdraw(self, slot: int) -> None:
+        """Forget the request that waits in a slot, if there is one."""
+        self._worker.withdraw(slot)
 
     def close(self) -> None:
         """Take no more requests and leave the current one at the next slice."""
@@ -109,12 +107,12 @@ class Runner:
             if time.monotonic() >= end:
                 return False
 
-    def _serve(self, request: Request, superseded: Callable[[], bool]) -> None:
-        outcome = answer(request, self._certify, self._model, self._network, self._clip, superseded)
-        published = threading.Event()
-        self._outbox.append((outcome, published))
-        if not (self._ask_loop() and published.wait(_LOOP_PATIENCE)):
-            self._publish_arrived()
+    def _serve(self, request: Request, turn: Turn) -> None:
+        for outcome in self._compute(request, turn):
+            published = threading.Event()
+            self._outbox.append((outcome, published))
+            if not (self._ask_loop() and published.wait(_LOOP_PATIENCE)):
+                self._publish_arrived()
 
     def _ask_loop(self) -> bool:
         """Have the event loop publish; False if there is none."""

@@ -1,21 +1,31 @@
-"""Images, labels and the drawing of samples for :class:`decomon_widgets.SampleGrid`."""
+"""Labelled data for the widgets: images, tabular rows and signals, and which of them are drawn."""
 
 import itertools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Samples", "check_clip", "check_n_samples", "draw_indices", "next_seed"]
+from ._kinds import Kind, check_kind, value_range
+
+__all__ = [
+    "Samples",
+    "check_clip",
+    "check_n_samples",
+    "check_names",
+    "draw_indices",
+    "next_seed",
+]
 
 _MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
 class Samples:
-    """A checked data set of labelled images.
+    """A checked data set of labelled samples.
 
     Attributes
     ----------
@@ -23,17 +33,22 @@ class Samples:
         Inputs of the network, each of them flat, of shape `(N, n)`.
     labels
         Class of each input, of shape `(N,)`.
+    kind
+        How a sample is drawn: "image", "row" (one bar per feature) or "signal" (one line per
+        channel).
     image_shape
-        `(height, width, channels)` of the pictures, with 1 or 3 channels.
-    low, high
-        Values drawn black and white.
+        `(height, width, channels)` of a picture, with 1 or 3 channels; `(1, n, 1)` of a row of
+        `n` features; `(1, n, channels)` of a signal of `n` points.
+    value_range
+        Ends of the scale on which values are drawn: for rows the low ends of all features and then
+        their high ends, of shape `(2 n,)`; else `(low, high)`.
     """
 
     x: NDArray[np.generic]
     labels: NDArray[np.int32]
+    kind: Kind
     image_shape: tuple[int, int, int]
-    low: float
-    high: float
+    value_range: NDArray[np.float64]
 
     @classmethod
     def check(
@@ -43,21 +58,25 @@ class Samples:
         image_shape: tuple[int, ...] | None,
         clip: tuple[float, float] | None,
         *,
+        kind: str | None = None,
         input_shape: tuple[int, ...] | None = None,
         n_classes: int | None = None,
     ) -> "Samples":
-        """Check images and labels.
+        """Check inputs and labels.
 
         Parameters
         ----------
         x
-            Images of shape `(N, n)`, `(N, height, width)` or `(N, height, width, channels)`.
+            Images of shape `(N, n)`, `(N, height, width)` or `(N, height, width, channels)`, rows
+            of shape `(N, n)`, or signals of shape `(N, n)` or `(N, n, channels)`.
         y
             Labels of shape `(N,)`, or one-hot of shape `(N, classes)`.
         image_shape
             How to draw one image, `(height, width)` or `(height, width, channels)`; None guesses.
         clip
             Smallest and largest value that an input may have, None for no limit.
+        kind
+            How to draw a sample, "image", "row" or "signal"; None guesses from the shapes.
         input_shape
             Shape of one input of the model, None if it is not known.
         n_classes
@@ -73,42 +92,67 @@ class Samples:
             If they are not numbers, not finite, outside of `clip`, of unusable shape, or do not
             match each other or the model.
         """
-        images = np.asarray(x)
-        if images.dtype.kind not in "fiub" or images.ndim < 2 or len(images) == 0:
+        values = np.asarray(x)
+        if values.dtype.kind not in "fiub" or values.ndim < 2 or 0 in values.shape:
             raise ValueError(
                 "x must hold numbers and have shape (N, n), (N, height, width) or "
-                f"(N, height, width, channels) with N > 0. Received: dtype {images.dtype}, "
-                f"shape {images.shape}"
+                f"(N, height, width, channels) with N > 0. Received: dtype {values.dtype}, "
+                f"shape {values.shape}"
             )
-        _check_input_shape(images.shape, input_shape)
-        low, high = float(images.min()), float(images.max())
+        _check_input_shape(values.shape, input_shape)
+        flat = values.reshape(len(values), -1)
+        low, high = float(flat.min()), float(flat.max())
         if not (math.isfinite(low) and math.isfinite(high)):
-            bad = int(
-                np.flatnonzero(~np.isfinite(images).all(axis=tuple(range(1, images.ndim))))[0]
-            )
+            bad = int(np.flatnonzero(~np.isfinite(flat).all(axis=1))[0])
             raise ValueError(f"x must be finite. Received: NaN or infinite values in sample {bad}")
         if clip is not None and (low < clip[0] or high > clip[1]):
             raise ValueError(
                 f"x must lie inside clip={clip}: scale it, for example x / 255, or pass the range "
                 f"of your inputs as clip, or clip=None. Received: x from {low:g} to {high:g}"
             )
-        labels = _check_labels(y, len(images))
+        labels = _check_labels(y, len(values))
         if n_classes is not None:
             _check_classes(labels, np.shape(y), n_classes)
-        drawn = images.shape[1:]
-        if len(drawn) == 1 and input_shape is not None and _is_picture(input_shape):
-            drawn = input_shape
-        shape = _check_image_shape(drawn, image_shape)
-        return cls(images.reshape(len(images), -1), labels, shape, *(clip or (low, high)))
+        found, shape = check_kind(values.shape[1:], input_shape, kind, image_shape)
+        return cls(flat, labels, found, shape, value_range(flat, found, clip))
 
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def n_names(self) -> int:
+        """Number of the features, or of the channels of signals and pictures, that have a name."""
+        return self.image_shape[1 if self.kind == "row" else 2]
+
     def pixels(self, indices: tuple[int, ...]) -> NDArray[np.uint8]:
         """Pictures of some samples, of shape `(len(indices), height, width, channels)`."""
+        low, high = self.value_range
         values = self.x[list(indices)].astype(np.float64)
-        scaled = (values - self.low) / ((self.high - self.low) or 1.0)
+        scaled = (values - low) / ((high - low) or 1.0)
         return np.rint(255 * np.clip(scaled, 0, 1)).astype(np.uint8).reshape(-1, *self.image_shape)
+
+    def drawn(self, indices: tuple[int, ...]) -> bytes:
+        """What the front end draws of some samples, one after the other.
+
+        Parameters
+        ----------
+        indices
+            Positions in `x`.
+
+        Returns
+        -------
+        bytes
+            Pixels (uint8) of images; the values of rows and signals as little-endian float32.
+        """
+        if self.kind == "image":
+            return self.pixels(indices).tobytes()
+        largest = np.finfo(np.float32).max
+        return np.clip(self.x[list(indices)], -largest, largest).astype("<f4").tobytes()
+
+    def pictures(self, indices: tuple[int, ...]) -> NDArray[np.generic]:
+        """The same as arrays, of shape `(len(indices), *image_shape)`."""
+        dtype = np.uint8 if self.kind == "image" else np.dtype("<f4")
+        return np.frombuffer(self.drawn(indices), dtype).reshape(-1, *self.image_shape)
 
 
 def _check_input_shape(given: tuple[int, ...], wanted: tuple[int, ...] | None) -> None:
@@ -155,64 +199,76 @@ def _check_labels(y: ArrayLike, n: int) -> NDArray[np.int32]:
     return flat.astype(np.int32)
 
 
-def _is_picture(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 2 or (len(shape) == 3 and shape[2] in (1, 3))
+def check_names(names: Iterable[str], n: int | None, argument: str) -> tuple[str, ...]:
+    """Check the names of features or classes.
+
+    Parameters
+    ----------
+    names
+        One name each, or none at all.
+    n
+        How many are needed, None if that is not known.
+    argument
+        Name of the argument, for the error.
+
+    Returns
+    -------
+    tuple of str
+
+    Raises
+    ------
+    ValueError
+        If they are not strings, or not `n` of them.
+    """
+    found: tuple[Any, ...] = (names,) if isinstance(names, str) else tuple(names)
+    strings = not isinstance(names, str) and all(isinstance(name, str) for name in found)
+    if not strings or (found and n is not None and len(found) != n):
+        wanted = "" if n is None else f"{n} "
+        raise ValueError(
+            f"{argument} must hold {wanted}strings, one each. "
+            f"Received: {argument}={names!r}, which has {len(found)}"
+        )
+    return tuple(map(str, found))
 
 
-def _check_image_shape(
-    shape: tuple[int, ...], wanted: tuple[int, ...] | None
-) -> tuple[int, int, int]:
-    size = math.prod(shape)
-    if wanted is not None:
-        full = (*wanted, 1) if len(wanted) == 2 else tuple(wanted)
-        if len(full) != 3 or full[2] not in (1, 3) or min(full) < 1 or math.prod(full) != size:
-            raise ValueError(
-                "image_shape must be (height, width) or (height, width, 1 or 3) and have as many "
-                f"values as one input, which has {size}. Received: image_shape={wanted}"
-            )
-        return full[0], full[1], full[2]
-    side = math.isqrt(size)
-    if len(shape) == 1 and side * side == size:
-        return side, side, 1
-    if _is_picture(shape):
-        height, width, channels = (*shape, 1)[:3]
-        return height, width, channels
-    raise ValueError(
-        "How to draw these inputs is not clear: pass image_shape=(height, width) or "
-        f"image_shape=(height, width, 3). Received: inputs of shape {shape}"
-    )
+def draw_indices(seed: int, size: int, n: int, pinned: tuple[int, ...] = ()) -> tuple[int, ...]:
+    """Draw `n` different positions out of `size`, the pinned ones first.
 
-
-def draw_indices(seed: int, size: int, n: int) -> tuple[int, ...]:
-    """Draw `n` different positions out of `size`.
-
-    Consecutive seeds walk through one shuffled order of all positions in blocks of `n`, so they
-    share no position until the order is used up; then another order begins.
+    Consecutive seeds walk through one shuffled order of all positions in blocks, so they share
+    none but the pinned ones until the order is used up; then another order begins.
 
     Parameters
     ----------
     seed
-        Integer >= 0. It alone decides the result.
+        Integer >= 0. It alone decides the result, together with `pinned`.
     size
         Number of positions to draw from.
     n
         Number of positions to draw, at most `size`.
+    pinned
+        Positions that are part of every draw; all of them, even where they are more than `n`.
 
     Returns
     -------
     tuple of int
     """
-    order, block = divmod(seed, size // n)
+    fresh = n - len(pinned)
+    if fresh <= 0:
+        return tuple(pinned)
+    order, block = divmod(seed, (size - len(pinned)) // fresh)
     shuffled = np.random.default_rng(order).permutation(size)
-    return tuple(int(k) for k in shuffled[block * n : (block + 1) * n])
+    others = shuffled[~np.isin(shuffled, pinned)]
+    return (*pinned, *(int(k) for k in others[block * fresh : (block + 1) * fresh]))
 
 
-def next_seed(seed: int, size: int, n: int, current: tuple[int, ...]) -> int:
+def next_seed(
+    seed: int, size: int, n: int, current: tuple[int, ...], pinned: tuple[int, ...] = ()
+) -> int:
     """Find the next seed that draws other samples than the current ones.
 
     Parameters
     ----------
-    seed, size, n
+    seed, size, n, pinned
         As in :func:`draw_indices`.
     current
         The positions shown now.
@@ -220,18 +276,21 @@ def next_seed(seed: int, size: int, n: int, current: tuple[int, ...]) -> int:
     Returns
     -------
     int
-        A seed that draws none of the current positions if they were drawn by `seed` from `2 n` or
-        more positions; else one with another set of positions, if there is one.
+        A seed that draws none of the current positions but the pinned ones if they were drawn by
+        `seed` and enough others are left; else one with another set of positions, if there is one.
     """
-    shown = set(current)
-    order, blocks = seed // (size // n), size // n
+    fresh = n - len(pinned)
+    if fresh <= 0:
+        return seed
+    shown, blocks = set(current) - set(pinned), (size - len(pinned)) // fresh
+    order = seed // blocks
     # Later seeds first; the other blocks of the same order share nothing with this one.
     later = ((seed + ahead) % _MAX_SEED for ahead in range(1, 51))
     same_order = range(order * blocks, (order + 1) * blocks)
-    fewest_possible = max(0, len(shown) + n - size)
+    fewest_possible = max(0, len(shown) + fresh - (size - len(pinned)))
     best, fewest = seed, len(shown) + 1
     for candidate in itertools.chain(later, same_order):
-        shared = len(shown.intersection(draw_indices(candidate, size, n)))
+        shared = len(shown.intersection(draw_indices(candidate, size, n, pinned)))
         if shared < fewest:
             best, fewest = candidate, shared
         if shared == fewest_possible:

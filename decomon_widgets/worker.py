@@ -1,19 +1,56 @@
-"""A one-slot mailbox and the thread that serves it: the last request wins."""
+"""Mailboxes of one slot each and the thread that serves them: the last request wins."""
 
 import logging
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-__all__ = ["Worker"]
+__all__ = ["Turn", "Worker"]
 
 Request = TypeVar("Request")
 
 _log = logging.getLogger(__name__)
 
 
+class Turn:
+    """What a request that is being served looks at between two slices of its work.
+
+    Parameters
+    ----------
+    superseded
+        Whether a request that goes first waits, or the worker was closed.
+    ended
+        Whether a newer request for the same slot waits, or the worker was closed.
+    give_way
+        Serves the requests of more urgent slots that wait.
+    """
+
+    def __init__(
+        self,
+        superseded: Callable[[], bool],
+        ended: Callable[[], bool],
+        give_way: Callable[[], None],
+    ) -> None:
+        self._superseded = superseded
+        self._ended = ended
+        self._give_way = give_way
+
+    def __call__(self) -> bool:
+        """Whether to return early: a newer or a more urgent request waits."""
+        return self._superseded()
+
+    @property
+    def ended(self) -> bool:
+        """Whether this very request is of no use any more."""
+        return self._ended()
+
+    def give_way(self) -> None:
+        """Serve more urgent requests now, in the middle of this one."""
+        self._give_way()
+
+
 class Worker(Generic[Request]):
-    """Serves the newest of the submitted requests, one at a time.
+    """Serves the newest of the submitted requests of each slot, one at a time.
 
     The thread lives only while there is something to do, so an idle worker costs nothing and an
     unused one needs no clean-up.
@@ -21,19 +58,17 @@ class Worker(Generic[Request]):
     Parameters
     ----------
     serve
-        Called as ``serve(request, superseded)``. It should return early once ``superseded()`` is
-        true: then a newer request waits, or the worker was closed.
+        Called as ``serve(request, turn)``. It should return early once ``turn()`` is true, or call
+        ``turn.give_way()`` now and then.
     inline
         Serve in the thread that submits, before `submit` returns.
     """
 
-    def __init__(
-        self, serve: Callable[[Request, Callable[[], bool]], None], *, inline: bool = False
-    ) -> None:
+    def __init__(self, serve: Callable[[Request, Turn], None], *, inline: bool = False) -> None:
         self._serve = serve
         self.inline = inline
         self._state = threading.Condition()
-        self._waiting: Request | None = None
+        self._waiting: dict[int, Request] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
 
@@ -48,12 +83,20 @@ class Worker(Generic[Request]):
         """Whether the worker takes no more requests."""
         return self._closed
 
-    def submit(self, request: Request) -> None:
-        """Put a request into the mailbox; one that still waits there is forgotten."""
+    def submit(self, request: Request, slot: int = 0) -> None:
+        """Put a request into a mailbox; one that still waits there is forgotten.
+
+        Parameters
+        ----------
+        request
+            What is asked.
+        slot
+            Each has a mailbox of its own; smaller ones go first.
+        """
         with self._state:
             if self._closed:
                 return
-            self._waiting = request
+            self._waiting[slot] = request
             if self._thread is not None:
                 return
             if self.inline:
@@ -64,6 +107,11 @@ class Worker(Generic[Request]):
                 self._thread.start()
         if self.inline:
             self._work()
+
+    def withdraw(self, slot: int) -> None:
+        """Forget the request that waits in a slot, if there is one."""
+        with self._state:
+            self._waiting.pop(slot, None)
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
         """Wait until no request waits or is being served.
@@ -91,32 +139,54 @@ class Worker(Generic[Request]):
         """Take no more requests and leave the current one at its next look at the mailbox."""
         with self._state:
             self._closed = True
-            self._waiting = None
+            self._waiting.clear()
 
-    def _superseded(self) -> bool:
-        return (
-            self._closed
-            or self._waiting is not None
-            or not (self.inline or threading.main_thread().is_alive())
+    def _stopping(self) -> bool:
+        return self._closed or not (self.inline or threading.main_thread().is_alive())
+
+    def _turn(self, slot: int) -> Turn:
+        return Turn(
+            lambda: self._stopping() or any(k <= slot for k in tuple(self._waiting)),
+            lambda: self._stopping() or slot in self._waiting,
+            lambda: self._serve_before(slot),
         )
 
-    def _take(self) -> Request | None:
+    def _next(self, before: float) -> tuple[int, Request] | None:
+        """Take the most urgent request that waits in a slot before the given one."""
         with self._state:
-            request, self._waiting = self._waiting, None
-            if request is None or not (self.inline or threading.main_thread().is_alive()):
-                self._thread = None
-                self._state.notify_all()
+            slot = min(self._waiting, default=before)
+            if slot >= before or self._stopping():
                 return None
-            return request
+            return int(slot), self._waiting.pop(int(slot))
+
+    def _serve_before(self, slot: float) -> None:
+        while (found := self._next(slot)) is not None:
+            self._serve_one(*found)
+
+    def _serve_one(self, slot: int, request: Request) -> None:
+        try:
+            self._serve(request, self._turn(slot))
+        except Exception:
+            if self.inline:
+                raise
+            # `serve` reports its own failures; this one comes from an observer of a widget.
+            _log.exception("A callback of a widget failed")
 
     def _work(self) -> None:
-        while (request := self._take()) is not None:
-            try:
-                self._serve(request, self._superseded)
-            except Exception:
-                if self.inline:
-                    with self._state:
-                        self._thread = None
-                    raise
-                # `serve` reports its own failures; this one comes from an observer of a widget.
-                _log.exception("A callback of a widget failed")
+        try:
+            while not self._finished():
+                self._serve_before(float("inf"))
+        except BaseException:
+            with self._state:
+                self._thread = None
+                self._state.notify_all()
+            raise
+
+    def _finished(self) -> bool:
+        """Whether nothing waits; then the thread ends, and the next request begins another."""
+        with self._state:
+            if self._waiting and not self._stopping():
+                return False
+            self._thread = None
+            self._state.notify_all()
+            return True

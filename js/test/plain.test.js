@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { niceStep, niceTicks, sideOfZero } from "../src/lib/axis.js";
+import { niceStep, niceTicks } from "../src/lib/axis.js";
 import { readFloat64, readInt32, readUint8 } from "../src/lib/binary.js";
 import { toRgba } from "../src/lib/images.js";
 import { moveSelection } from "../src/lib/selection.js";
@@ -19,8 +19,6 @@ test("ticks are inside, increasing, evenly spaced, and zero is exact", () => {
   assert.deepEqual(niceTicks(0, NaN, 5), []);
   assert.equal(niceStep(0.03), 0.05);
   assert.equal(niceStep(9), 10);
-  assert.equal(sideOfZero(-1, 0), "negative");
-  assert.equal(sideOfZero(0, 1), "positive");
 });
 
 test("binary traits are read at any byte offset", () => {

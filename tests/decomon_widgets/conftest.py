@@ -13,7 +13,7 @@ _PATIENCE = 30
 
 
 def answer_by_label(
-    _model: object, _x: Any, labels: Any, epsilon: float, *, clip: Any, n_sub_boxes: int
+    _model: object, x: Any, labels: Any, epsilon: float, *, clip: Any, n_sub_boxes: int
 ) -> Any:
     """Robust below a radius that grows with the label, refuted above twice of it.
 
@@ -31,6 +31,7 @@ def answer_by_label(
         lower=50 * (epsilon - 2 * radius),
         predicted=predicted,
         predicted_points=np.where(refuted, (labels + 1) % 10, predicted),
+        points=x + 0.5 * np.reshape(epsilon, (-1, 1)),
         reasons=tuple("the bound is loose" if v == "unknown" else "" for v in verdicts),
     )
 

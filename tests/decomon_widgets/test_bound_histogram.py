@@ -1,4 +1,7 @@
+import json
+import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,14 @@ from hypothesis.extra import numpy as hnp
 from matplotlib.figure import Figure
 
 from decomon_widgets import BoundHistogram, SampleGrid
-from decomon_widgets.bound_histogram import bin_edges, count_bins
+from decomon_widgets.bins import (
+    bin_edges,
+    brushed,
+    count_bins,
+    count_by_verdict,
+    count_left_out,
+)
+from decomon_widgets.verdicts import VERDICTS
 
 _numbers = hnp.arrays(np.float64, st.integers(1, 30), elements=st.floats(-1e9, 1e9, width=32))
 
@@ -30,6 +40,51 @@ def test_bins_hold_all_values_and_zero_is_an_edge(values: np.ndarray, bins: int)
     counts = count_bins(values, edges)
     assert counts.sum() == len(values)
     assert counts[edges[1:] <= 0].sum() == (values < 0).sum()
+
+
+@given(
+    values=hnp.arrays(np.float64, st.integers(0, 30), elements=st.floats(width=64)),
+    bins=st.integers(1, 40),
+    bound=st.sampled_from(["upper", "lower"]),
+)
+def test_every_finite_value_has_one_bin_on_its_side_of_zero(
+    values: np.ndarray, bins: int, bound: Any
+) -> None:
+    edges = bin_edges(values, bins)
+    assert np.isfinite(edges).all()
+    assert (np.diff(edges) > 0).all()
+    verdicts = tuple(list(VERDICTS)[k % 5] for k in range(len(values)))
+    counts = count_by_verdict(values, verdicts, edges, bound)
+    drawn = sum(int(n.sum()) for n in counts.values())
+    to_come = [
+        not abs(v) <= 1e300 for v, name in zip(values, verdicts, strict=True) if name == "pending"
+    ]
+    assert drawn == len(values) - count_left_out(values, verdicts) - sum(to_come)
+    shown = values[np.abs(values) <= 1e300]
+    total = count_bins(values, edges, bound)
+    if len(edges):
+        left, right = edges[:-1] < 0, edges[:-1] >= 0
+        proven = shown < 0 if bound == "upper" else shown > 0
+        assert total[left if bound == "upper" else right].sum() == proven.sum()
+        whole = brushed(values, -math.inf, math.inf, bound)
+        assert len(whole) == total.sum() == len(shown)
+
+
+def test_the_rule_is_that_of_the_front_end() -> None:
+    """`js/test/bins.test.js` runs the same cases."""
+    cases = json.loads(Path(__file__).with_name("bins_cases.json").read_text("utf-8"))
+    assert len(cases) > 20
+    for case in cases:
+        values, verdicts = np.array([float(v) for v in case["values"]]), tuple(case["verdicts"])
+        edges = bin_edges(values, case["bins"])
+        assert edges.tolist() == case["edges"]
+        assert count_left_out(values, verdicts) == case["left_out"]
+        for bound in ("upper", "lower"):
+            counts = count_by_verdict(values, verdicts, edges, bound)
+            assert {name: n.tolist() for name, n in counts.items() if n.any()} == case[bound]
+            for brush in case["brushed"]:
+                found = brushed(values, float(brush["low"]), float(brush["high"]), bound)
+                assert list(found) == brush[bound]
 
 
 def test_values_that_are_not_finite_are_not_counted() -> None:
@@ -120,12 +175,113 @@ def test_unusable_arguments_are_refused(grid: SampleGrid) -> None:
         BoundHistogram(grid, bin=3)
 
 
+def test_brushed_samples_are_those_of_the_source(grid: SampleGrid) -> None:
+    grid.brushed = (1, 2)  # pyright: ignore[reportAttributeAccessIssue]
+    histogram = BoundHistogram(grid)
+    assert histogram.brushed == (1, 2)
+    histogram.brushed = np.array([4, 3, 4])  # pyright: ignore[reportAttributeAccessIssue]
+    assert grid.brushed == histogram.brushed == (3, 4)
+    assert histogram.brush(high=0) == grid.brushed == tuple(np.flatnonzero(grid.upper < 0))
+    refuted = histogram.brush(0, bound="lower")
+    assert refuted == grid.brushed == tuple(np.flatnonzero(grid.lower > 0))
+    for wrong in ((10,), (-1,)):
+        with pytest.raises(traitlets.TraitError, match="Received"):
+            histogram.brushed = wrong
+    assert grid.brushed == histogram.brushed == refuted
+    histogram.close()
+    grid.brushed = (0,)  # pyright: ignore[reportAttributeAccessIssue]
+    assert histogram.brushed == refuted
+
+
+def test_other_samples_are_not_brushed(grid: SampleGrid) -> None:
+    histogram = BoundHistogram(grid)
+    histogram.brush()
+    assert len(histogram.brushed) == 10
+    grid.indices = (3, 4)
+    assert all(position < 2 for position in histogram.brushed)
+    assert grid.brushed == histogram.brushed
+    assert len(histogram.verdicts) == 2
+
+
+def test_an_interval_that_is_none_is_refused(grid: SampleGrid) -> None:
+    histogram = BoundHistogram(grid)
+    wrong: Any = "middle"
+    with pytest.raises(ValueError, match="Received: bound='middle'"):
+        histogram.brush(bound=wrong)
+    for low, high in ((1.0, 0.0), (math.nan, 1.0), (0.0, math.nan)):
+        with pytest.raises(ValueError, match="Received"):
+            histogram.brush(low, high)
+    assert histogram.brushed == ()
+
+
+def test_arrays_alone_are_enough() -> None:
+    histogram = BoundHistogram.of_bounds([-1.0, 2, np.inf], [-3.0, -1, np.nan], epsilon=0.1, bins=5)
+    assert histogram.verdicts == ("robust", "unknown", "unknown")
+    assert (histogram.epsilon, histogram.evaluated_epsilon, histogram.bins) == (0.1, 0.1, 5)
+    assert (histogram.n_bounds, histogram.n_non_finite, histogram.source) == (2, 2, None)
+    assert histogram.brush(0) == (1,)
+    histogram.set_bounds([-1.0, -2, 1], [-3.0, -4, 0.5], ["robust"] * 2 + ["non_robust"], epsilon=0)
+    assert histogram.brushed == (1,), "the same samples at another epsilon"
+    assert histogram.verdicts[1:] == ("robust", "non_robust")
+    histogram.set_bounds([], [], epsilon=0)
+    assert (histogram.brushed, histogram.records()) == ((), [])
+    assert isinstance(histogram.to_figure(), Figure)
+    histogram.close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"lower": [0.0]},
+        {"upper": [[1.0, 2.0]]},
+        {"upper": "12"},
+        {"verdicts": ["robust"]},
+        {"verdicts": ["robust", "perhaps"]},
+        {"verdicts": ["robust", "robust"]},
+        {"upper": [-1.0, np.nan], "verdicts": ["robust", "robust"]},
+        {"epsilon": -0.1},
+        {"epsilon": math.nan},
+        {"epsilon": "0.1"},
+        {"epsilon": True},
+    ],
+    ids=str,
+)
+def test_arrays_that_contradict_themselves_are_refused(arguments: dict[str, Any]) -> None:
+    good = {"upper": [-1.0, 2.0], "lower": [-2.0, -1.0], "epsilon": 0.1}
+    histogram = BoundHistogram.of_bounds(**good)
+    before = histogram.get_state()
+    for function in (BoundHistogram.of_bounds, histogram.set_bounds):
+        with pytest.raises(ValueError, match="Received"):
+            function(**{**good, **arguments})
+    assert histogram.get_state() == before
+
+
+def test_arrays_do_not_replace_a_source(grid: SampleGrid) -> None:
+    with pytest.raises(RuntimeError, match="of_bounds"):
+        BoundHistogram(grid).set_bounds([1.0], [0.0], epsilon=0.1)
+
+
+def test_records_are_plain_numbers(grid: SampleGrid) -> None:
+    histogram = BoundHistogram(grid)
+    histogram.brushed = (2,)
+    records = histogram.records()
+    assert [record["verdict"] for record in records] == list(grid.verdicts)
+    assert [record["upper"] for record in records] == grid.upper.tolist()
+    assert [record["position"] for record in records if record["brushed"]] == [2]
+    assert {type(value) for record in records for value in record.values()} <= {
+        *(int, str, float, bool)
+    }
+    assert json.loads(json.dumps(records)) == records
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_the_figure_has_both_panels_and_the_zero_line(grid: SampleGrid, dark: bool) -> None:
     histogram = BoundHistogram(grid)
     figure = histogram.to_figure(dark=dark)
     figure.canvas.draw()
     assert len(figure.axes) == 2
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == [VERDICTS[name].plural for name in VERDICTS if name in histogram.verdicts]
     for axes, values in zip(figure.axes, (grid.upper, grid.lower), strict=True):
         low, high = axes.get_xlim()
         assert low <= min(values.min(), 0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import traitlets
 
-from decomon_widgets import EpsilonSlider
+from decomon_widgets import EpsilonSlider, SampleGrid
 
 
 def test_defaults() -> None:
@@ -38,6 +38,9 @@ def test_positional_arguments_and_layout() -> None:
         {"step": float("nan")},
         {"readout_format": "d"},
         {"readout_format": ".4f "},
+        {"unit": "256"},
+        {"min": -0.1, "log": True},
+        {"marks_certified": [[0.1]]},
     ],
     ids=str,
 )
@@ -53,7 +56,16 @@ def test_a_misspelt_argument_is_an_error_with_a_proposal() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("value", 1.0), ("value", float("nan")), ("min", 0.2), ("max", 0.0), ("step", -1.0)],
+    [
+        ("value", 1.0),
+        ("value", float("nan")),
+        ("min", 0.2),
+        ("max", 0.0),
+        ("step", -1.0),
+        ("unit", "levels"),
+        ("preview", 1.0),
+        ("preview", float("nan")),
+    ],
 )
 def test_a_refused_assignment_changes_nothing(name: str, value: float) -> None:
     slider = EpsilonSlider(value=0.03)
@@ -124,6 +136,114 @@ def test_it_works_with_the_tools_of_ipywidgets() -> None:
     other.value = 0.05
     assert slider.value == 0.05
     assert ipywidgets.HBox([slider, other]).children[0] is slider
+
+
+def test_the_preview_is_the_value_when_released() -> None:
+    slider = EpsilonSlider(value=0.03, continuous_update=False)
+    assert slider.preview == 0.03
+    slider.set_state({"preview": 0.05})
+    assert (slider.value, slider.preview) == (0.03, 0.05)
+    slider.set_state({"preview": 0.06, "value": 0.06})
+    assert slider.value == slider.preview == 0.06
+    slider.set_state({"preview": 0.07})
+    slider.value = 0.01
+    assert slider.preview == 0.01
+    slider.max = 0.005
+    assert slider.value == slider.preview == 0.005
+
+
+def test_a_logarithmic_scale_has_nothing_below_zero() -> None:
+    slider = EpsilonSlider(log=True)
+    with pytest.raises(traitlets.TraitError, match="Received"):
+        slider.min = -0.01
+    assert slider.min == 0
+    other = EpsilonSlider(min=-0.1)
+    with pytest.raises(traitlets.TraitError, match="Received"):
+        other.log = True
+    assert other.log is False
+
+
+def test_units_do_not_change_the_value() -> None:
+    slider = EpsilonSlider(value=8 / 255, unit="255")
+    assert slider.value == 8 / 255
+    slider.unit = "value"
+    assert slider.value == 8 / 255
+
+
+def test_marks_are_arrays_and_records() -> None:
+    slider = EpsilonSlider(marks_certified=(0.01, 0.02), marks_falsified=np.array([0.5], "f4"))
+    assert slider.records() == [
+        {"certified": 0.01, "falsified": 0.5},
+        {"certified": 0.02, "falsified": None},
+    ]
+    slider.marks_certified = [np.nan, np.inf, -np.inf]
+    assert len(slider.records()) == 3
+
+
+def test_marks_follow_the_radii_of_a_grid(data: Any, by_label: Any) -> None:
+    model: Any = None
+    grids = [
+        SampleGrid(model, *data, epsilon=0.03, seed=seed, executor="sync", _certify=by_label)
+        for seed in (0, 1)
+    ]
+    slider = EpsilonSlider()
+    slider.mark_radii(grids[0])
+
+    def marked(grid: SampleGrid) -> bool:
+        radii = {(record["certified"], record["falsified"]) for record in grid.records()}
+        return {(mark["certified"], mark["falsified"]) for mark in slider.records()} == radii
+
+    for epsilon in (0.03, 0.01, 0.06):
+        grids[0].epsilon = epsilon
+        assert marked(grids[0])
+    slider.mark_radii(grids[1])
+    assert marked(grids[1])
+    grids[0].epsilon = 0.02
+    assert marked(grids[1])
+    slider.mark_radii(None)
+    before = slider.records()
+    grids[1].epsilon = 0.05
+    assert slider.records() == before
+    wrong: Any = slider
+    with pytest.raises(TypeError, match="Received"):
+        slider.mark_radii(wrong)
+    slider.mark_radii(grids[1])
+    slider.close()
+    before = slider.records()
+    grids[1].epsilon = 0.07
+    assert slider.records() == before
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("unit", ["value", "255"])
+@pytest.mark.parametrize("low", [0.0, 0.001])
+def test_the_figure_has_a_line_for_each_mark(log: bool, unit: Any, low: float) -> None:
+    slider = EpsilonSlider(
+        value=0.03,
+        min=low,
+        max=0.1,
+        log=log,
+        unit=unit,
+        marks_certified=[0.02, 0.2, np.nan],
+        marks_falsified=[0.05, 0.06],
+        description="$\\epsilon",
+    )
+    for dark in (False, True):
+        figure = slider.to_figure(dark=dark)
+        figure.canvas.draw()
+        axes = figure.axes[0]
+        scale = 255 if unit == "255" else 1
+        assert axes.get_xlim() == pytest.approx((low * scale, 0.1 * scale))
+        marks = [group for group in axes.collections if len(group.get_paths()) > 0]
+        assert sorted(len(group.get_paths()) for group in marks) == [1, 1, 2], "track and marks"
+        assert axes.lines[-1].get_xdata()[0] == pytest.approx(0.03 * scale)  # pyright: ignore[reportIndexIssue, reportArgumentType]
+
+
+def test_a_page_without_widgets_shows_a_picture() -> None:
+    bundle = EpsilonSlider(value=8 / 255, unit="255")._repr_mimebundle_()
+    assert bundle is not None
+    assert bundle[0]["image/png"].startswith("iVBOR")
+    assert "epsilon = 8/255" in bundle[0]["text/plain"]
 
 
 def test_an_empty_description_is_filled_by_interact() -> None:

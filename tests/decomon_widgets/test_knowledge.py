@@ -18,7 +18,13 @@ _LABELS = np.array([3, 5], np.int32)
 def _found(*verdicts: str, upper: float = 0.0, lower: float = 0.0) -> Findings:
     n = len(verdicts)
     return Findings(
-        verdicts, np.full(n, upper), np.full(n, lower), np.zeros(n, np.int32), ("",) * n, ()
+        verdicts,
+        np.full(n, upper),
+        np.full(n, lower),
+        np.zeros(n, np.int32),
+        np.zeros((n, 2)),
+        ("",) * n,
+        (),
     )
 
 
@@ -107,6 +113,7 @@ def _certificate(**changes: Any) -> Any:
         "lower": np.array([-2.0, 1.0]),
         "predicted": np.array([3, 5]),
         "predicted_points": np.array([3, 6]),
+        "points": np.zeros((2, 4)),
         "reasons": ("", ""),
     }
     return SimpleNamespace(**values | changes)
@@ -144,7 +151,7 @@ def test_a_verdict_that_its_numbers_do_not_support_becomes_unknown(
     assert findings.reasons[position] in sentence
 
 
-@pytest.mark.parametrize("name", ["verdicts", "upper", "lower", "predicted", "reasons"])
+@pytest.mark.parametrize("name", ["verdicts", "upper", "lower", "predicted", "points", "reasons"])
 def test_a_certificate_of_another_number_of_samples_is_refused(name: str) -> None:
     short = {name: getattr(_certificate(), name)[:1]}
     with pytest.raises(ValueError, match=r"2 samples\. Received"):

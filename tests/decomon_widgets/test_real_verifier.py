@@ -204,9 +204,9 @@ def test_what_is_drawn_is_what_is_certified(images: np.ndarray) -> None:
     model, x = _network(1), images.copy()
     labels = _classes(model, x)
     grid = SampleGrid(model, x, labels, epsilon=0.01, executor="sync", seed=0)
-    pictures, chosen = grid._images, list(grid.indices)
+    pictures, chosen = grid._pictures, list(grid.indices)
     x[:] = 0.5
     grid.epsilon = 0.02
-    assert grid._images == pictures
+    assert grid._pictures == pictures
     expected = certify(model, images[chosen], labels[chosen], 0.02)
     assert grid.verdicts == tuple(map(str, expected.verdicts))

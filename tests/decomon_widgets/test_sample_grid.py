@@ -63,7 +63,7 @@ def test_the_verdicts_are_those_of_the_verifier(
         assert grid.predictions.tolist() == [4 if k == 9 else k for k in grid.labels]
         assert (grid.busy, grid.error) == (False, "")
         assert grid.elapsed > 0
-    pixels = np.frombuffer(grid._images, np.uint8).reshape(10, 64)
+    pixels = np.frombuffer(grid._pictures, np.uint8).reshape(10, 64)
     np.testing.assert_array_equal(pixels, np.rint(255 * x[list(grid.indices)]))
 
 
@@ -127,7 +127,7 @@ def test_the_reset_button_draws_others(make: Callable[..., SampleGrid]) -> None:
     assert not set(grid.indices) & set(before)
     assert grid.selected == -1
     assert grid.verdicts == _expected(grid, 0.03)
-    assert len(grid._images) == 10 * 64
+    assert len(grid._pictures) == 10 * 64
 
 
 def test_chosen_samples_can_be_shown(make: Callable[..., SampleGrid], data: Data) -> None:
@@ -156,7 +156,7 @@ def test_observers_see_only_samples_and_results_that_belong_together(
         whole = all(len(getattr(grid, name)) == n for name in arrays)
         right = grid.labels.tolist() == data[1][list(grid.indices)].tolist()
         counted = len(histogram._upper_counts) == max(0, len(histogram._edges) - 1)
-        seen.append(whole and right and counted and len(grid._images) == 64 * n)
+        seen.append(whole and right and counted and len(grid._pictures) == 64 * n)
 
     grid.observe(check)
     histogram.observe(check)
@@ -186,7 +186,7 @@ def test_other_samples_are_one_message(make: Callable[..., SampleGrid], monkeypa
     grid.reset()
     assert len(messages) == 2
     for message in messages:
-        assert {"indices", "labels", "_images", "verdicts", "upper", "_certified"} <= message
+        assert {"indices", "labels", "_pictures", "verdicts", "upper", "_certified"} <= message
 
 
 def test_an_observer_that_fails_leaves_no_half_loaded_grid(
@@ -497,7 +497,7 @@ def test_arrays_travel_as_buffers(make: Callable[..., SampleGrid]) -> None:
         np.testing.assert_array_equal(
             np.frombuffer(state[name], "<f8"), getattr(grid, name), strict=True
         )
-    assert isinstance(state["_images"], bytes)
+    assert isinstance(state["_pictures"], bytes)
 
 
 def test_an_observer_that_fails_does_not_stop_the_grid(

@@ -26,14 +26,3 @@ export function niceStep(rough) {
   const factor = [1, 2, 2.5, 5].find((candidate) => candidate * power >= rough * (1 - 1e-9)) ?? 10;
   return factor * power;
 }
-
-/**
- * Which side of zero a bin is on. Zero is always an edge, so no bin has both.
- *
- * @param {number} left
- * @param {number} right
- * @returns {"negative" | "positive"}
- */
-export function sideOfZero(left, right) {
-  return left + right < 0 ? "negative" : "positive";
-}

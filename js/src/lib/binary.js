@@ -18,6 +18,9 @@ function bytes(value) {
 export const readFloat64 = (value) => new Float64Array(bytes(value));
 
 /** @param {unknown} value */
+export const readFloat32 = (value) => new Float32Array(bytes(value));
+
+/** @param {unknown} value */
 export const readInt32 = (value) => new Int32Array(bytes(value));
 
 /** @param {unknown} value */

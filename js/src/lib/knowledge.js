@@ -4,7 +4,8 @@
  * The verdict of one sample at one epsilon.
  *
  * The domains are nested, so a proof holds for every smaller epsilon and a counterexample for every
- * larger one. "unknown" is only said of the very epsilon that was tried; everything else is pending.
+ * larger one. "unknown" is said of the very epsilon that was tried, and of all between two radii that were searched
+ * for; everything else is pending.
  * `decomon_widgets.knowledge` holds the same rule for Python.
  *
  * @param {Knowledge} knowledge
@@ -18,5 +19,5 @@ export function shownVerdict(knowledge, sample, epsilon) {
   const falsified = /** @type {number} */ (knowledge.falsified[sample]);
   if (epsilon <= certified) return "robust";
   if (epsilon >= falsified) return "non_robust";
-  return epsilon === knowledge.tried[sample] ? "unknown" : "pending";
+  return epsilon === knowledge.tried[sample] || knowledge.refined?.[sample] ? "unknown" : "pending";
 }

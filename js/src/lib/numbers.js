@@ -1,5 +1,6 @@
-const NUMBER = String.raw`[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?`;
-const ENTRY = new RegExp(`^\\s*(${NUMBER})\\s*(?:/\\s*(${NUMBER})\\s*)?$`, "i");
+const NUMBER = "[+-]?(?:\\d+\\.?\\d*|\\.\\d+)(?:e[+-]?\\d+)?";
+// Marked, so that bundles which read no numbers leave it out.
+const ENTRY = /* @__PURE__ */ new RegExp(`^\\s*(${NUMBER})\\s*(?:/\\s*(${NUMBER})\\s*)?$`, "i");
 
 /**
  * Reads a decimal number or a fraction such as "8/255".

@@ -33,4 +33,6 @@ export interface Knowledge {
   falsified: Float64Array;
   tried: Float64Array;
   misclassified: Uint8Array;
+  /** Whether both radii were searched for; absent: of none. */
+  refined?: Uint8Array;
 }

@@ -1,0 +1,3 @@
+import { boundBand } from "./views/bound_band.js";
+
+export default { render: boundBand };

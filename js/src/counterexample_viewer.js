@@ -1,0 +1,3 @@
+import { counterexampleViewer } from "./views/counterexample_viewer.js";
+
+export default { render: counterexampleViewer };

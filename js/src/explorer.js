@@ -1,0 +1,3 @@
+import { explorer } from "./views/explorer.js";
+
+export default { render: explorer };

@@ -1,0 +1,3 @@
+import { marginChart } from "./views/margin_chart.js";
+
+export default { render: marginChart };

@@ -1,0 +1,3 @@
+import { relaxationPlot } from "./views/relaxation_plot.js";
+
+export default { render: relaxationPlot };

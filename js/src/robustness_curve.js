@@ -1,0 +1,3 @@
+import { robustnessCurve } from "./views/robustness_curve.js";
+
+export default { render: robustnessCurve };
