@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
 import nbclient
 import nbformat
 import pytest
+
+import decomon_widgets
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "tutorials").glob("*.ipynb"))
@@ -21,7 +24,8 @@ def read(path: Path) -> nbformat.NotebookNode:
 
 def test_there_are_tutorials() -> None:
     names = {path.name for path in NOTEBOOKS}
-    assert {"tutorial3_adversarial_attack.ipynb", "custom_layer.ipynb"} <= names
+    wanted = {"custom_layer.ipynb", "tutorial3_adversarial_attack.ipynb", "widgets_gallery.ipynb"}
+    assert wanted <= names
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -33,6 +37,18 @@ def test_is_committed_clean(path: Path) -> None:
         if cell.cell_type == "code":
             assert cell.outputs == []
             assert cell.execution_count is None
+
+
+def test_the_gallery_shows_every_widget() -> None:
+    gallery = read(ROOT / "tutorials" / "widgets_gallery.ipynb")
+    titles = {c.source.splitlines()[0] for c in gallery.cells if c.source.startswith("## ")}
+    made = "".join(cell.source for cell in gallery.cells if cell.cell_type == "code")
+    for name in decomon_widgets.__all__:
+        assert f"## {name}" in titles
+        assert f"{name}(" in made
+        picture = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+        assert f"js/pictures/{picture}.png" in (ROOT / "README.md").read_text()
+        assert (ROOT / "js" / "pictures" / f"{picture}.png").is_file()
 
 
 def execute(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> nbformat.NotebookNode:

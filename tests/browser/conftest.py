@@ -124,7 +124,7 @@ def fake_certify() -> Callable[..., Any]:
     """
 
     def certify(
-        _model: object, _x: Any, labels: Any, epsilon: float, *, clip: Any, n_sub_boxes: int
+        _model: object, x: Any, labels: Any, epsilon: float, *, clip: Any, n_sub_boxes: int
     ) -> Any:
         radius = 0.01 + 0.004 * labels
         predicted = np.where(labels == 9, 4, labels)
@@ -137,6 +137,7 @@ def fake_certify() -> Callable[..., Any]:
             lower=50 * (epsilon - 2 * radius),
             predicted=predicted,
             predicted_points=np.where(refuted, (labels + 1) % 10, predicted),
+            points=x + 0.5 * np.reshape(epsilon, (-1, 1)),
             reasons=tuple("the bound is loose" if v == "unknown" else "" for v in verdicts),
         )
 

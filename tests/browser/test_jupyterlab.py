@@ -1,69 +1,30 @@
 """The widgets in a real JupyterLab, with a real kernel."""
 
-import json
-import os
-import secrets
-import socket
-import subprocess
-import sys
-import threading
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
+import base64
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from nbconvert import HTMLExporter
 
 pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
 pytest.importorskip("playwright", reason="playwright is not installed")
+
+from tests.browser.pages import Notebook, open_in_jupyter
+from tests.browser.scenes import EXPLORER, FAKE, WATCHED, check_sound, drag_and_settle, notebook_of
+from tests.browser.servers import REPOSITORY, Server, jupyterlab
+
 pytestmark = pytest.mark.browser
 
-_REPOSITORY = Path(__file__).parents[2]
-_TUTORIAL = _REPOSITORY / "tutorials" / "tutorial3_adversarial_attack.ipynb"
-_KERNEL = "decomon-test"
-_START_SECONDS = 90
-_RUN_SECONDS = 170
+_TUTORIAL = REPOSITORY / "tutorials" / "tutorial3_adversarial_attack.ipynb"
 
-# A verifier that answers when a file says so: the test decides how long a computation takes.
-_FAKE_CELLS = (
-    """
-import time
-from pathlib import Path
-from types import SimpleNamespace
-
-import numpy as np
+_SHOW = """
 from ipywidgets import HBox, VBox, interact, jslink
 
 from decomon_widgets import BoundHistogram, EpsilonSlider, SampleGrid
 
-rng = np.random.default_rng(0)
-x = rng.uniform(size=(60, 64)).astype("float32")
-y = np.arange(60) % 10
-gate = Path("open")
-gate.touch()
-
-
-def certify(model, x, labels, epsilon, *, clip, n_sub_boxes):
-    while not gate.exists():
-        time.sleep(0.01)
-    if epsilon > 0.09:
-        raise ValueError("no such epsilon <b>here</b>")
-    radius = 0.01 + 0.004 * labels
-    refuted = epsilon > 2 * radius
-    names = np.where(epsilon < radius, "robust", np.where(refuted, "non_robust", "unknown"))
-    return SimpleNamespace(
-        verdicts=tuple(map(str, names)),
-        upper=epsilon - radius,
-        lower=epsilon - 2 * radius,
-        predicted=labels,
-        predicted_points=np.where(refuted, (labels + 1) % 10, labels),
-        reasons=("",) * len(labels),
-    )
-""",
-    """
 slider = EpsilonSlider()
 grid = SampleGrid(None, x, y, seed=1, _certify=certify)
 histogram = BoundHistogram(grid)
@@ -71,231 +32,49 @@ jslink((slider, "value"), (grid, "epsilon"))
 seen = []
 grid.observe(lambda change: seen.append(change["new"]), "verdicts")
 VBox([slider, HBox([grid, histogram])])
-""",
-    """
+"""
+
+_INTERACT = """
 @interact(eps=EpsilonSlider())
 def show(eps):
     print(f"interact says {eps:.6f}")
-""",
-)
+"""
 
-
-class Lab:
-    """A running JupyterLab server."""
-
-    def __init__(
-        self, root: Path, port: int, token: str, process: "subprocess.Popen[bytes]"
-    ) -> None:
-        self.root = root
-        self.process = process
-        self._base = f"http://127.0.0.1:{port}"
-        self._token = token
-
-    def url(self, name: str) -> str:
-        return f"{self._base}/lab/tree/{name}?token={self._token}&reset"
-
-    def wait_until_up(self, seconds: float) -> None:
-        request = urllib.request.Request(f"{self._base}/api/status?token={self._token}")
-        patience = threading.Event()
-        for _ in range(int(10 * seconds)):
-            if self.process.poll() is not None:
-                break
-            try:
-                with urllib.request.urlopen(request, timeout=5) as answer:
-                    if answer.status == 200:
-                        return
-            except (urllib.error.URLError, OSError):
-                patience.wait(0.1)
-        log = (self.root.parent / "lab.log").read_text(errors="replace")
-        raise RuntimeError(f"JupyterLab did not start:\n{log[-4000:]}")
+OpenNotebook = Callable[..., Notebook]
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Lab]:
-    home = tmp_path_factory.mktemp("lab")
-    root = home / "notebooks"
-    spec = home / "data" / "kernels" / _KERNEL
-    settings = home / "settings" / "@jupyterlab" / "apputils-extension"
-    for folder in (root, spec, settings):
-        folder.mkdir(parents=True)
-    kernel = {
-        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        "display_name": "decomon test",
-        "language": "python",
-        "env": {"PYTHONPATH": str(_REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "3"},
-    }
-    (spec / "kernel.json").write_text(json.dumps(kernel))
-    quiet = {"fetchNews": "false", "checkForUpdates": False}
-    (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
-    environment = os.environ | {
-        "JUPYTER_CONFIG_DIR": str(home / "config"),
-        "JUPYTER_DATA_DIR": str(home / "data"),
-        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-        "IPYTHONDIR": str(home / "ipython"),
-    }
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    token = secrets.token_hex(16)
-    command = [
-        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
-        *("--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0"),
-        *(f"--ServerApp.root_dir={root}", f"--IdentityProvider.token={token}"),
-        *("--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"),
-    ]
-    with (home / "lab.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-    server = Lab(root, port, token, process)
-    try:
-        server.wait_until_up(_START_SECONDS)
+def lab(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Server]:
+    with jupyterlab(tmp_path_factory.mktemp("lab")) as server:
         yield server
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-class Notebook:
-    """A notebook opened in JupyterLab."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-        self.grid = page.locator(".dcm-sample-grid")
-        self.tiles = self.grid.locator(".dcm-tile")
-        self.range = page.locator(".dcm-slider .dcm-range").first
-        self.entry = page.locator(".dcm-slider .dcm-entry").first
-
-    def run_all(self) -> None:
-        """Run all cells; returns when the kernel has answered the last one."""
-        cells = self.page.evaluate(
-            """async () => {
-                const panel = window.jupyterapp.shell.currentWidget;
-                await panel.context.ready;
-                await panel.sessionContext.ready;
-                await panel.sessionContext.session.kernel.info;
-                await window.jupyterapp.commands.execute("notebook:run-all-cells");
-                return panel.content.widgets
-                    .filter((cell) => cell.model.type === "code")
-                    .map((cell) => ({
-                        count: cell.model.executionCount,
-                        outputs: cell.model.outputs.toJSON(),
-                    }));
-            }"""
-        )
-        errors = [
-            output
-            for cell in cells
-            for output in cell["outputs"]
-            if output["output_type"] == "error"
-        ]
-        assert errors == []
-        assert all(cell["count"] for cell in cells)
-
-    def run(self, code: str) -> str:
-        """Run code in the kernel, behind the notebook's back; returns what it printed."""
-        return self.page.evaluate(
-            """async (code) => {
-                const panel = window.jupyterapp.shell.currentWidget;
-                const future = panel.sessionContext.session.kernel.requestExecute({ code });
-                let text = "";
-                future.onIOPub = (message) => {
-                    const { header, content } = message;
-                    if (header.msg_type === "stream") text += content.text;
-                    if (header.msg_type === "error") text += content.traceback.join("\\n");
-                };
-                await future.done;
-                return text.trim();
-            }""",
-            code,
-        )
-
-    def wait_for(self, code: str, printed: str) -> None:
-        """Run code again and again until it prints something.
-
-        The page sends changes of a widget one by one, each after the answer to the last one.
-        """
-        end = time.monotonic() + 60
-        while (answer := self.run(code)) != printed:
-            assert time.monotonic() < end, f"{code} printed {answer!r}, not {printed!r}"
-
-    def show_widgets(self) -> None:
-        """Scroll to the cell with the grid."""
-        self.page.evaluate(
-            """async () => {
-                const notebook = window.jupyterapp.shell.currentWidget.content;
-                const index = notebook.widgets.findIndex(
-                    (cell) => cell.model.sharedModel.getSource().includes("SampleGrid("));
-                notebook.activeCellIndex = index;
-                await notebook.scrollToItem(index, "start");
-            }"""
-        )
-        self.grid.wait_for()
-
-    def wait_for_verdicts(self, condition: str) -> list[str]:
-        """Wait until the verdicts on the screen fulfil a JavaScript condition on the array `v`."""
-        self.page.wait_for_function(
-            f"""() => {{
-                const grid = document.querySelector(".dcm-sample-grid");
-                if (!grid || grid.classList.contains("dcm-busy")) return false;
-                const v = [...grid.querySelectorAll(".dcm-tile")].map((t) => t.dataset.verdict);
-                return v.length > 0 && {condition};
-            }}"""
-        )
-        return self.verdicts()
-
-    def verdicts(self) -> list[str]:
-        return self.tiles.evaluate_all("(tiles) => tiles.map((t) => t.dataset.verdict)")
-
-    def indices(self) -> list[str]:
-        return self.tiles.evaluate_all("(tiles) => tiles.map((t) => t.dataset.index)")
-
-    def enter(self, text: str) -> None:
-        self.entry.fill(text)
-        self.entry.press("Enter")
-
-    def shoot(self, folder: Path | None, name: str) -> None:
-        if folder:
-            self.page.screenshot(path=folder / f"{name}.png")
 
 
 @pytest.fixture
-def open_notebook(lab: Lab, browser: Any) -> Iterator[Any]:
+def context(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1500, "height": 1200})
-    context.set_default_timeout(60_000)
-
-    def open_notebook(name: str, notebook: nbformat.NotebookNode) -> Notebook:
-        # Without a kernel of this name JupyterLab would ask for one and wait.
-        notebook.metadata["kernelspec"] = {
-            "name": _KERNEL,
-            "display_name": "decomon test",
-            "language": "python",
-        }
-        nbformat.write(notebook, lab.root / name)
-        page = context.new_page()
-        page.set_default_timeout(_RUN_SECONDS * 1000)
-        page.goto(lab.url(name))
-        page.wait_for_function("() => window.jupyterapp !== undefined")
-        page.evaluate("() => window.jupyterapp.restored")
-        page.wait_for_function(
-            "() => window.jupyterapp.shell.currentWidget?.content?.widgets?.length > 0"
-        )
-        return Notebook(page)
-
-    yield open_notebook
+    context.set_default_timeout(170_000)
+    yield context
     context.close()
 
 
-def test_tutorial(open_notebook: Any, shots: Path | None) -> None:
+@pytest.fixture
+def open_notebook(lab: Server, context: Any) -> OpenNotebook:
+    def open_notebook(name: str, document: nbformat.NotebookNode | None = None) -> Notebook:
+        return open_in_jupyter(context, lab, f"lab/tree/{name}?reset", document)
+
+    return open_notebook
+
+
+def _all_tried(verdicts: list[str]) -> bool:
+    return "pending" not in verdicts
+
+
+def test_tutorial(open_notebook: OpenNotebook, shots: Path | None) -> None:
     notebook = open_notebook("tutorial3.ipynb", nbformat.read(_TUTORIAL, as_version=4))
     notebook.run_all()
     notebook.show_widgets()
 
-    small = notebook.wait_for_verdicts("v.every((name) => name !== 'pending')")
+    small = notebook.wait_for_verdicts(_all_tried)
     assert len(small) == 10
     assert small.count("robust") > 5
     notebook.shoot(shots, "tutorial_small_epsilon")
@@ -303,44 +82,45 @@ def test_tutorial(open_notebook: Any, shots: Path | None) -> None:
     notebook.range.focus()
     notebook.range.press("PageUp")
     notebook.range.press("PageUp")
-    notebook.wait_for_verdicts("v.every((name) => name !== 'pending')")
+    notebook.wait_for_verdicts(_all_tried)
     notebook.shoot(shots, "tutorial_middle_epsilon")
 
     notebook.range.press("End")
-    large = notebook.wait_for_verdicts("v.every((name) => name !== 'pending')")
+    large = notebook.wait_for_verdicts(_all_tried)
     changed = [after for before, after in zip(small, large, strict=True) if before == "robust"]
     assert set(changed) <= {"robust", "unknown", "non_robust"}
     assert {"unknown", "non_robust"} & set(changed)
     notebook.shoot(shots, "tutorial_large_epsilon")
 
     before = set(notebook.indices())
-    notebook.grid.get_by_role("button", name="Reset").click()
-    notebook.page.wait_for_function(
-        "(old) => !document.querySelector('.dcm-tile').dataset.index || "
-        "[...document.querySelectorAll('.dcm-tile')].every((t) => !old.includes(t.dataset.index))",
-        arg=sorted(before),
-    )
-    notebook.wait_for_verdicts("v.every((name) => name !== 'pending')")
+    notebook.grid.get_by_role("button", name="Draw new samples").click()
+    notebook.wait_until(lambda: before.isdisjoint(notebook.indices()), "other samples")
+    notebook.wait_for_verdicts(_all_tried)
     assert len(set(notebook.indices()) - before) == 10
     notebook.shoot(shots, "tutorial_after_reset")
 
 
 def test_widgets_with_a_controlled_verifier(
-    open_notebook: Any, lab: Lab, shots: Path | None
+    open_notebook: OpenNotebook, lab: Server, shots: Path | None
 ) -> None:
     notebook = open_notebook(
         "widgets.ipynb",
-        nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in _FAKE_CELLS]),
+        notebook_of(FAKE, _SHOW, WATCHED, _INTERACT),
     )
     gate = lab.root / "open"
     notebook.run_all()
     notebook.show_widgets()
-    notebook.wait_for_verdicts("v.every((name) => name === 'robust')")
+    notebook.wait_for_verdicts(lambda v: set(v) == {"robust"})
 
     # A front-end link moves the grid; typed fractions arrive exactly.
     notebook.enter("8/255")
-    notebook.wait_for_verdicts("v.includes('unknown') && !v.includes('pending')")
+    notebook.wait_for_verdicts(lambda v: "unknown" in v and _all_tried(v))
     notebook.wait_for("print(slider.value == grid.epsilon == 8 / 255)", "True")
+
+    drag_and_settle(notebook)
+    notebook.shoot(shots, "fake_dragged")
+    notebook.enter("8/255")
+    notebook.wait_for("print(grid.evaluated_epsilon == 8 / 255, grid.busy)", "True False")
 
     # While the verifier computes, the kernel answers, and old verdicts stay only where they hold.
     gate.unlink()
@@ -353,7 +133,7 @@ def test_widgets_with_a_controlled_verifier(
     notebook.enter("0.04")
     notebook.wait_for("print(grid.epsilon)", "0.04")
     gate.touch()
-    notebook.wait_for_verdicts("!v.includes('pending') && v.includes('non_robust')")
+    notebook.wait_for_verdicts(lambda v: "non_robust" in v and _all_tried(v))
     notebook.wait_for("print(grid.evaluated_epsilon, grid.busy)", "0.04 False")
 
     # Observers hear of it, and a cell that waits gets the result.
@@ -376,7 +156,7 @@ def test_widgets_with_a_controlled_verifier(
     assert set(notebook.verdicts()) <= {"pending", "non_robust"}
     notebook.shoot(shots, "fake_error")
     notebook.enter("0.03")
-    notebook.wait_for_verdicts("!v.includes('pending')")
+    notebook.wait_for_verdicts(_all_tried)
     assert notebook.grid.locator(".dcm-error").count() == 0
 
     # The arrow keys move inside of the grid, not to another cell.
@@ -396,13 +176,11 @@ def test_widgets_with_a_controlled_verifier(
     style = "(e) => { const s = getComputedStyle(e); return [s.color, s.getPropertyValue(NAME)]; }"
     style = style.replace("NAME", "'--dcm-robust'")
     light = notebook.grid.evaluate(style)
-    themes = "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
-    notebook.page.evaluate(themes, "JupyterLab Dark")
-    notebook.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+    notebook.theme("JupyterLab Dark", light=False)
     dark = notebook.grid.evaluate(style)
     assert all(a != b for a, b in zip(light, dark, strict=True))
     notebook.shoot(shots, "fake_dark")
-    notebook.page.evaluate(themes, "JupyterLab Light")
+    notebook.theme("JupyterLab Light", light=True)
 
     # An `interact` with a slider.
     notebook.page.locator(".widget-interact .dcm-entry").fill("8/255")
@@ -412,3 +190,100 @@ def test_widgets_with_a_controlled_verifier(
     # A closed grid leaves the page and stops.
     notebook.run("grid.close()")
     notebook.grid.wait_for(state="detached")
+
+
+_BUSY = """
+Path("running").touch()
+while Path("running").exists():
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("subshells", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_while_a_cell_runs(
+    subshells: bool, context: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Colours follow from the radii; the numbers come at the latest when the cell ends.
+
+    Whether a subshell of the kernel takes messages of widgets while its main shell is busy is
+    up to the versions of JupyterLab and ipykernel.
+    """
+    with jupyterlab(tmp_path_factory.mktemp("busy"), subshells=subshells) as server:
+        document = notebook_of(FAKE, _SHOW, WATCHED)
+        notebook = open_in_jupyter(context, server, "lab/tree/busy.ipynb?reset", document)
+        notebook.run_all()
+        notebook.show_widgets()
+        notebook.wait_for_verdicts(lambda v: set(v) == {"robust"})
+        drag_and_settle(notebook)
+        for epsilon in ("0.011", "0.05"):
+            notebook.enter(epsilon)
+            notebook.wait_until(notebook.settled, "kernel and page agree")
+
+        running = server.root / "running"
+        notebook.start(_BUSY)
+        notebook.wait_until(running.exists, "the cell runs")
+        before = notebook.kernel_state()
+        notebook.drag(0.5, 0.1, 10, lambda: check_sound(notebook.shown()))
+        assert "robust" in notebook.verdicts()
+        assert running.exists()
+        running.unlink()
+        state, _ = notebook.wait_until(notebook.settled, "the numbers after the cell")
+        assert state["epsilon"] < before["epsilon"]
+
+
+def test_restarted_kernel(open_notebook: OpenNotebook, lab: Server, shots: Path | None) -> None:
+    """Without its kernel, the explorer says so, and the radii that it knows go on answering."""
+    notebook = open_notebook("restart.ipynb", notebook_of(EXPLORER, "grid", WATCHED))
+    notebook.run_all()
+    notebook.show_cell("grid")
+    notebook.grid.wait_for()
+    known = {}
+    for epsilon in ("0.0100", "0.0500"):
+        notebook.enter(epsilon)
+        notebook.wait_until(notebook.settled, "kernel and page agree")
+        known[epsilon] = notebook.wait_for_verdicts(_all_tried)
+    assert known["0.0100"] != known["0.0500"]
+    notebook.shoot(shots, "lab_explorer")
+
+    banner = notebook.page.locator(".dcm-explorer .dcm-banner")
+    assert not banner.inner_text()
+    notebook.restart_kernel()
+    notebook.wait_until(lambda: "isconnected" in banner.inner_text(), "it says so")
+    for epsilon, verdicts in known.items():
+        notebook.enter(epsilon)
+        notebook.wait_until(lambda v=verdicts: notebook.verdicts() == v, "the same verdicts")
+    notebook.shoot(shots, "lab_explorer_disconnected")
+
+
+def test_reopened_notebook(open_notebook: OpenNotebook, lab: Server, shots: Path | None) -> None:
+    """A notebook shows its last state: with its kernel, without it, and without any widgets."""
+    notebook = open_notebook("saved.ipynb", notebook_of(FAKE, _SHOW, WATCHED, "display(grid)"))
+    notebook.run_all()
+    notebook.show_widgets()
+    notebook.enter("0.03")
+    notebook.wait_until(notebook.settled, "kernel and page agree")
+    verdicts = notebook.verdicts()
+    notebook.save()
+    notebook.page.close()
+
+    again = open_notebook("saved.ipynb")
+    again.show_widgets()
+    again.wait_until(lambda: again.verdicts() == verdicts, "the same verdicts")
+    assert float(again.entry.input_value()) == 0.03
+    again.shut_kernel_down()
+    again.page.close()
+
+    last = open_notebook("saved.ipynb")
+    last.show_widgets()
+    last.wait_until(lambda: last.verdicts() == verdicts, "the same verdicts")
+    assert float(last.entry.input_value()) == 0.03
+    last.shoot(shots, "lab_reopened_no_kernel")
+
+    saved = nbformat.read(lab.root / "saved.ipynb", as_version=4)
+    (output,) = saved.cells[-1].outputs
+    png = base64.b64decode(output["data"]["image/png"])
+    assert png.startswith(b"\x89PNG")
+    assert len(png) > 5000
+    del saved.metadata["widgets"]
+    page, _ = HTMLExporter().from_notebook_node(saved)
+    assert output["data"]["image/png"].strip() in page
