@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TypeAlias, final
 
 import numpy as np
@@ -87,8 +89,9 @@ class Narrowing:
         try:
             with interruptible(self._clock):
                 self._look()
-                self._attack()
-                self._bound()
+                # By turns, so that little time leaves something on both sides.
+                for _ in zip_longest(self._attack(), self._bound()):
+                    pass
                 self._solve()
         except StoppedError:
             pass
@@ -118,10 +121,11 @@ class Narrowing:
         self._refuted[wrong] = 0.0
         self._proven[~wrong] = 0.0
 
-    def _attack(self) -> None:
+    def _attack(self) -> Iterator[None]:
         """Attack balls of all radii; halve the distance to the largest one that withstood.
 
         While nothing is refuted, balls become smaller: attacks on large ones can miss what is near.
+        It stops after every turn.
         """
         withstood, pace = self._proven.copy(), self._pace()
         for turn in range(_ATTACKS):
@@ -137,12 +141,18 @@ class Narrowing:
                 wrong, points = self._pursuit.attack(samples, radii, self._points[samples], turn)
                 self._refute(samples[wrong], points[wrong], radii[wrong])
                 withstood[samples[~wrong]] = radii[~wrong]
+            yield
 
-    def _bound(self) -> None:
-        """Bound balls of all radii; halve the distance to the smallest one that is too large."""
+    def _bound(self) -> Iterator[None]:
+        """Bound balls of all radii; halve the distance to the smallest one that is too large.
+
+        It stops after every turn.
+        """
         too_large = self._refuted.copy()
-        pace, part = self._pace(), np.where(np.isfinite(too_large), 0.5, 1.0)
+        pace = self._pace()
         while True:
+            too_large = np.minimum(too_large, self._refuted)
+            part = np.where(np.isfinite(too_large), 0.5, 1.0)
             gaps = self._ladder.gaps(self._every, self._proven, too_large)
             wanted = np.flatnonzero((gaps > 0) & (self._gaps() > 0))
             if not wanted.size:
@@ -154,7 +164,7 @@ class Narrowing:
                 proven = self._guarded(samples, radii)
                 self._prove(samples[proven], radii[proven])
                 too_large[samples[~proven]] = radii[~proven]
-                part[samples] = 0.5
+            yield
 
     def _guarded(self, samples: Positions, radii: Array) -> Mask:
         """Say which balls are proven; a ball without finite bounds is not, and spoils no others."""

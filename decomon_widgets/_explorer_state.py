@@ -166,6 +166,10 @@ class ExplorerState(LiveSamples):
             )
         raise ValueError(f"view must be 'samples', 'bounds' or 'accuracy'. Received: view={view!r}")
 
+    def records(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [{**record, "provenance": self.provenance} for record in super().records()]
+
     @abstractmethod
     def cancel(self) -> None:
         """Stop settling."""

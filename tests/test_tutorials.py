@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import nbclient
 import nbformat
@@ -75,7 +76,13 @@ def execute(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> nbform
     return notebook
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def _run_by_default(paths: list[Path]) -> list[Any]:
+    """What the tutorial on layers of one's own shows has tests of its own."""
+    slow = {"custom_layer": pytest.mark.slow}
+    return [pytest.param(path, marks=slow.get(path.stem, ())) for path in paths]
+
+
+@pytest.mark.parametrize("path", _run_by_default(NOTEBOOKS), ids=lambda path: path.stem)
 def test_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notebook = execute(path, tmp_path, monkeypatch)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]

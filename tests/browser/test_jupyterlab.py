@@ -69,6 +69,7 @@ def _all_tried(verdicts: list[str]) -> bool:
     return "pending" not in verdicts
 
 
+@pytest.mark.slow
 def test_tutorial(open_notebook: OpenNotebook, shots: Path | None) -> None:
     notebook = open_notebook("tutorial3.ipynb", nbformat.read(_TUTORIAL, as_version=4))
     notebook.run_all()
@@ -199,7 +200,8 @@ while Path("running").exists():
 """
 
 
-@pytest.mark.parametrize("subshells", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("subshells", [True, False])
+@pytest.mark.slow
 def test_while_a_cell_runs(
     subshells: bool, context: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

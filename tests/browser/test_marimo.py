@@ -66,7 +66,8 @@ def _open(context: Any, server: Server) -> WidgetPage:
     return opened
 
 
-@pytest.mark.parametrize("edit", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("edit", [False, True])
 def test_slider_and_grid(context: Any, tmp_path: Path, shots: Path | None, edit: bool) -> None:
     shown = "mo.vstack([mo.ui.anywidget(slider), mo.ui.anywidget(grid)])"
     source = _notebook(FAKE, _SHOW, WATCHED, shown=shown)

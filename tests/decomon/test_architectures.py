@@ -17,7 +17,9 @@ from tests.decomon.helpers import Array, ascend, keras, rng_of, sample, tf
 
 SMALL = [(name, method, False) for name in ARCHITECTURES for method in ("forward-ibp", "crown")]
 # Unrolled for many steps, or with many layers; other tests ask for few.
-LONGEST = [(name, "crown", False) for name in ("recurrent", "mixer", "mobilenet")]
+LONGEST = [
+    (name, "crown", False) for name in ("recurrent", "mixer", "mobilenet", "vision_transformer")
+]
 SLOW = [*LONGEST, *((name, method, True) for name, method, _ in SMALL)]
 SMALL = [case for case in SMALL if case not in LONGEST]
 CASES = [*SMALL, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)]

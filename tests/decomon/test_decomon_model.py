@@ -115,7 +115,7 @@ def test_a_call_bounds_the_outputs(name: str, method: str) -> None:
     np.testing.assert_array_equal(bounds.lower, lower)
 
 
-@pytest.mark.parametrize("finetune", [False, True])
+@pytest.mark.parametrize("finetune", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_several_inputs_and_outputs(finetune: bool) -> None:
     model = several()
     verified = decomon.clone(model, finetune=finetune, finetune_steps=2)
@@ -267,6 +267,7 @@ def test_training_lowers_the_width(method: str, compiled: bool) -> None:
     np.testing.assert_allclose(verified(domain).upper, upper, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_gradients_of_optimised_bounds_are_finite() -> None:
     model = dense_net([4, 6, 6, 3], seed=1)
     domain = decomon.BoxDomain(*boxes(model, 4, 0.3))

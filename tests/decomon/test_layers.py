@@ -52,7 +52,9 @@ def _parameters(*, bounds: bool) -> list[Any]:
 
 EACH = pytest.mark.parametrize("case", _parameters(bounds=False))
 BOUNDED = pytest.mark.parametrize("case", _parameters(bounds=True))
-DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
+DTYPES = pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)]
+)
 # What an interval may look like: (centre scale, radius scale).
 SIZES = [(1.0, 0.0), (1.0, 1e-7), (1.0, 0.3), (0.0, 1.0), (1e4, 1.0), (1.0, 1e4), (0.0, 1e-30)]
 

@@ -136,6 +136,7 @@ def tiny(widths: tuple[int, ...]) -> Any:
 
 
 class TestEqualToOtherFunctions:
+    @pytest.mark.slow
     @norms
     @clips
     def test_thin_wrappers(self, p: float, clip: Any) -> None:

@@ -220,7 +220,12 @@ class TestRadii:
     """One model serves every radius, norm and kind: no bound of an inner layer is left over."""
 
     @pytest.mark.parametrize(
-        "options", [None, {"method": "forward-hybrid"}, {"finetune": True, "finetune_steps": 2}]
+        "options",
+        [
+            pytest.param(None, marks=pytest.mark.slow),
+            {"method": "forward-hybrid"},
+            pytest.param({"finetune": True, "finetune_steps": 2}, marks=pytest.mark.slow),
+        ],
     )
     def test_a_larger_one_after_a_smaller_one(self, options: dict[str, Any] | None) -> None:
         def verified() -> Any:

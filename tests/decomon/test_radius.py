@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -363,8 +364,9 @@ def test_a_proof_that_a_point_contradicts_is_dropped(
     honest = certified_radius(model, x, labels, eps_max=0.5, tolerance=TOLERANCE)
     refuted = np.flatnonzero(honest.falsified < np.inf)
 
-    def lie(self: Any) -> None:
+    def lie(self: Any) -> Iterator[None]:
         self._proven[refuted] = np.where(self._refuted[refuted] > 0, 0.5, -np.inf)
+        yield
 
     monkeypatch.setattr(narrowing.Narrowing, "_bound", narrowing.Narrowing._attack)
     monkeypatch.setattr(narrowing.Narrowing, "_attack", lie)

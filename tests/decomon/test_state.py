@@ -108,7 +108,7 @@ def test_equal_looking_models_are_not_confused() -> None:
     assert (found[0] != found[1]).all()
 
 
-@pytest.mark.parametrize("compute", [False, True])
+@pytest.mark.parametrize("compute", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_forgotten_model_is_freed(compute: bool) -> None:
     model = dense_net([4, 5, 3])
     x_min, x_max = boxes(model, 2, 0.1)

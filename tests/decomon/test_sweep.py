@@ -123,6 +123,7 @@ def check(before: Memory, middle: Memory, end: Memory, *, alone: bool = False) -
     assert end.arrays - middle.arrays < MOVES // 4
 
 
+@pytest.mark.slow
 def test_new_batch_sizes_and_radii_of_a_small_network() -> None:
     model, x, labels = prepared(small)
     questions: tuple[Question, ...] = (bound, find, verdicts)

@@ -36,6 +36,7 @@ def test_everything_is_decided_in_the_plane(radius: float) -> None:
     assert [s == "non_robust" for s in found.status] >= (largest > 0).tolist()
 
 
+@pytest.mark.slow
 def test_bounds_come_as_near_as_wanted() -> None:
     model, x, labels = in_the_plane()
     low, high = corners(x, 0.2)

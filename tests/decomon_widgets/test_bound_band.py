@@ -43,7 +43,9 @@ def _check_contained(band: BoundBand, values: Any) -> None:
         assert (y <= piece["upper_slope"] * x + piece["upper_offset"] + room).all()
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu"])
+@pytest.mark.parametrize(
+    "activation", ["relu", pytest.param("tanh", marks=pytest.mark.slow), "gelu"]
+)
 def test_the_band_contains_a_network(activation: str) -> None:
     model = _network(activation)
     band = BoundBand(model, (-1.5, 2), 5, executor="sync")

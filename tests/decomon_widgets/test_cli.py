@@ -137,6 +137,7 @@ def test_epsilon_is_a_number_or_a_fraction(text: str, value: float) -> None:
     assert cli.epsilon(text) == value
 
 
+@pytest.mark.slow
 def test_formats_agree_and_stand_alone_on_standard_output() -> None:
     arguments = ("certify", "--epsilon", "0.02", "--limit", "40", "--batch-size", "16")
     as_json, as_csv, as_table = (

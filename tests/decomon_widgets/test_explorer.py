@@ -276,9 +276,14 @@ def test_close_ends_the_settling(make: Callable[..., Any], waiting: _Waiting) ->
 
 
 def test_a_forgotten_explorer_is_collected_and_stops(
-    model: keras.Model, images: tuple[np.ndarray, np.ndarray], waiting: _Waiting
+    model: keras.Model,
+    images: tuple[np.ndarray, np.ndarray],
+    by_label: Callable[..., Any],
+    waiting: _Waiting,
 ) -> None:
-    explorer = RobustnessExplorer(model, *images, epsilon=0.03, refine=False, _verify=waiting)
+    explorer = RobustnessExplorer(
+        model, *images, epsilon=0.03, refine=False, _certify=by_label, _verify=waiting
+    )
     explorer.close()
     gone = weakref.ref(explorer)
     del explorer

@@ -248,6 +248,7 @@ def test_a_forgotten_chart_is_collected_even_while_it_computes(
     assert stepped_margins.calls == [0.03]
 
 
+@pytest.mark.slow
 def test_nothing_keeps_a_closed_chart(grid: SampleGrid) -> None:
     chart = MarginChart(grid, executor="sync", _margins=_fake)
     grid.selected = 1

@@ -119,6 +119,7 @@ def test_an_epsilon_that_the_source_refuses_is_taken_back(grid: SampleGrid) -> N
     assert curve.epsilon == grid.epsilon
 
 
+@pytest.mark.slow
 def test_a_closed_curve_follows_no_more_and_is_not_kept(grid: SampleGrid) -> None:
     curve = RobustnessCurve(grid)
     curve.close()

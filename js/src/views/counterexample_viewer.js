@@ -103,7 +103,7 @@ export function counterexampleViewer({ model, el }) {
     if (point.unconfirmed && !lines[0]) {
       lines.push("The stored point was not confirmed by the real model, so it proves nothing and is not shown.");
     }
-    if (point.proven && typeof present === "number" && present < point.distance) {
+    if (point.proven && typeof present === "number" && present < Math.min(point.distance, point.epsilon)) {
       lines.push(`At the present ε = ${show(present)} this point lies outside of the domain.`);
     }
     if (!point.proven && model.get("replaying")) lines.push("Running the model…");
