@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import traitlets
 
-from ._base import FigureWidget
+from ._computing import ComputingWidget
 from ._curve_jobs import CurveDesk, CurveOutcome, CurveRequest
 from ._one_input import Pieces
 from .arrays import ArrayTrait
@@ -42,7 +42,7 @@ class IntervalTrait(traitlets.TraitType[Any, Any]):
         )
 
 
-class LiveCurve(FigureWidget):
+class LiveCurve(ComputingWidget):
     """A function of one variable and certified bounds of it, recomputed when something changes.
 
     A change never blocks the kernel: a thread computes, and only the newest request waits. The
@@ -78,8 +78,6 @@ class LiveCurve(FigureWidget):
     _lower_offset = ArrayTrait(np.float64)
     _upper_slope = ArrayTrait(np.float64)
     _upper_offset = ArrayTrait(np.float64)
-
-    _runner: "Runner[CurveRequest, CurveOutcome] | None" = None
 
     def __init__(
         self,
@@ -117,27 +115,6 @@ class LiveCurve(FigureWidget):
             self._newest += 1
             self.set_trait("busy", True)
             self._runner.submit(self._request(self._newest))
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the result of the newest request.
-
-        Parameters
-        ----------
-        timeout
-            At most this many seconds, None for no limit.
-
-        Returns
-        -------
-        bool
-            False if the time is over, or if called from an observer while publishing.
-        """
-        return self._runner is None or self._runner.wait(timeout)
-
-    def close(self) -> None:
-        """Stop computing and remove the views."""
-        if self._runner is not None:
-            self._runner.close()
-        super().close()
 
     def records(self) -> list[dict[str, Any]]:
         """Bounds on each interval, for tables: ``pandas.DataFrame(widget.records())``.

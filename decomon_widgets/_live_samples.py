@@ -16,7 +16,7 @@ from ipywidgets.widgets.trait_types import TypedTuple
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from ._base import FigureWidget
+from ._computing import ComputingWidget
 from ._grid_view import GridView
 from .arrays import ArrayTrait, FloatTrait, IndicesTrait, IntTrait
 from .figures import draw_grid
@@ -95,7 +95,7 @@ class _Draw:
         return [place(k, index) for k, index in enumerate(indices)]
 
 
-class LiveSamples(GridView, FigureWidget):
+class LiveSamples(GridView, ComputingWidget):
     """Labelled samples with their robustness verdicts, recomputed live when epsilon moves.
 
     Moving epsilon never blocks the kernel: a thread computes, and only the newest epsilon waits.
@@ -138,8 +138,6 @@ class LiveSamples(GridView, FigureWidget):
     _refined = ArrayTrait(np.uint8)
     _proof = ArrayTrait(np.float64)
     _refutation = ArrayTrait(np.float64)
-
-    _runner: Runner[Any, Any] | None = None
 
     def __init__(
         self,
@@ -285,27 +283,6 @@ class LiveSamples(GridView, FigureWidget):
                 self._assign(can_undo=bool(self._past))
             finally:
                 self._undone = None
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the result of the newest request.
-
-        Parameters
-        ----------
-        timeout
-            At most this many seconds, None for no limit.
-
-        Returns
-        -------
-        bool
-            False if the time is over, or if called from an observer while publishing.
-        """
-        return self._runner is None or self._runner.wait(timeout)
-
-    def close(self) -> None:
-        """Stop computing and remove the views."""
-        if self._runner is not None:
-            self._runner.close()
-        super().close()
 
     def records(self) -> list[dict[str, Any]]:
         """Return what is shown of each sample, as one dict of plain values each.

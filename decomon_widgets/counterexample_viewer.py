@@ -11,7 +11,8 @@ from ipywidgets.widgets.trait_types import TypedTuple
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from ._base import FigureWidget, static_file
+from ._base import static_file
+from ._computing import ComputingWidget
 from ._counterexamples import ReplayDesk, ReplayOutcome, ReplayRequest, check_point
 from ._figures_counterexample import draw_counterexample
 from ._follow import follow
@@ -43,7 +44,7 @@ _SOURCE_TRAITS = (
 _NO_SAMPLE = "No sample is selected: choose one to see its counterexample."
 
 
-class CounterexampleViewer(FigureWidget):
+class CounterexampleViewer(ComputingWidget):
     """The clean input, the perturbation and the misclassified point, with what the model says.
 
     Nothing is shown as a counterexample that was not replayed: the point lies in the domain, as
@@ -138,7 +139,6 @@ class CounterexampleViewer(FigureWidget):
     _adversarial_logits = ArrayTrait(np.float64)
     _outputs = traitlets.Unicode("").tag(sync=True)
 
-    _runner: "Runner[ReplayRequest, ReplayOutcome] | None" = None
     _source: LiveSamples | None = None
     _leave: "Callable[[], None] | None" = None
 
@@ -229,25 +229,8 @@ class CounterexampleViewer(FigureWidget):
         """The counterexample in the shape of one input of the model, None if there is none."""
         return self._adversarial.reshape(self._input_shape) if self.replayed else None
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the model was run.
-
-        Parameters
-        ----------
-        timeout
-            At most this many seconds, None for no limit.
-
-        Returns
-        -------
-        bool
-            False if the time is over, or if called from an observer while publishing.
-        """
-        return self._runner is None or self._runner.wait(timeout)
-
     def close(self) -> None:
-        """Leave the source and remove the views."""
-        if self._runner is not None:
-            self._runner.close()
+        """Stop computing, leave the source and remove the views."""
         if self._leave is not None:
             self._leave()
         super().close()

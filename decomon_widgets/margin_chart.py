@@ -9,7 +9,8 @@ from ipywidgets.widgets.trait_types import TypedTuple
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
-from ._base import FigureWidget, static_file
+from ._base import static_file
+from ._computing import ComputingWidget
 from ._figures_margins import draw_margins
 from ._follow import follow
 from ._given_bounds import GivenBounds
@@ -28,7 +29,7 @@ __all__ = ["MarginChart"]
 _MANY = 20
 
 
-class MarginChart(FigureWidget):
+class MarginChart(ComputingWidget):
     """Proven bounds of ``f_j - f_label`` for every class j of the selected sample.
 
     Where the whole interval is left of zero, class j never wins over the label: if that holds for
@@ -109,7 +110,6 @@ class MarginChart(FigureWidget):
     _upper = ArrayTrait(np.float64)
 
     _source: LiveSamples | None = None
-    _runner: Runner[MarginRequest, MarginOutcome] | None = None
 
     def __init__(
         self,
@@ -236,25 +236,9 @@ class MarginChart(FigureWidget):
         """Upper bounds, of shape `(methods, classes)`."""
         return self._upper.reshape(len(self.methods), -1)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait for the bounds of the newest request.
-
-        Parameters
-        ----------
-        timeout
-            At most this many seconds, None for no limit.
-
-        Returns
-        -------
-        bool
-            False if the time is over, or if called from an observer while publishing.
-        """
-        return self._runner is None or self._runner.wait(timeout)
-
     def close(self) -> None:
         """Stop computing, leave the source and remove the views."""
         if self._runner is not None:
-            self._runner.close()
             self._unfollow()
             self._unfollow_reset()
         super().close()
