@@ -28,7 +28,11 @@ from tests.decomon.sets import KINDS, points_of
 
 CLOSE = 1e-9
 """Room for rounding: values here are of order 1, in float64, and sums are short."""
-kinds = pytest.mark.parametrize("kind", KINDS)
+SLOW_KINDS = ("ball-1", "vertex")
+kinds = pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW_KINDS else kind for kind in KINDS],
+)
 
 
 @functools.cache

@@ -721,15 +721,19 @@ class TestKeras:
             tf.function(lambda a: verified(decomon.BoxDomain(a, a)).upper)(tf.constant(low))
 
 
-def options_of_every_kind() -> list[tuple[str, dict[str, Any]]]:
+def options_of_every_kind() -> list[Any]:
     rows = rng_of(3).normal(size=(2, 3))
     return [
         ("dense", {"method": "hybrid"}),
         ("dense", {"finetune": True, "finetune_steps": 2, "learning_rate": 0.25}),
         ("dense", {"slope": "same-slope", "dtype": "float64", "name": "bounder"}),
-        ("dense", {"back_bounds": [rows], "final_ibp": True, "final_affine": False}),
+        pytest.param(
+            "dense",
+            {"back_bounds": [rows], "final_ibp": True, "final_affine": False},
+            marks=pytest.mark.slow,
+        ),
         ("softmax", {"rm_last_softmax": False}),
-        ("several", {}),
+        pytest.param("several", {}, marks=pytest.mark.slow),
         ("several", {"output": "table"}),
         ("several", {"back_bounds": {"scores": rows, "table": None}, "final_ibp": False}),
     ]

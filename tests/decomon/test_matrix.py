@@ -79,6 +79,7 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "functions": computed,
 }
 
+QUICK_KINDS = ("box", "ball-2", "clipped-ball-1", "vertex", "affine")
 CELLS = [(m, k, f) for m in METHODS for k in KINDS for f in FAMILIES]
 
 
@@ -86,8 +87,11 @@ def often(method: str, kind: str, family: str) -> bool:
     """Choose cells so that every pair of a method, a kind and a family is among them.
 
     Nine kinds and ten families are more than there are methods: each pair of kind and family
-    meets one method, and the shift makes each method meet all of both.
+    meets one method, and the shift makes each method meet all of both. The other kinds are asked
+    for in slow runs; smaller networks meet all of them in every run.
     """
+    if kind not in QUICK_KINDS:
+        return False
     places = METHODS.index(method), [*KINDS].index(kind), [*FAMILIES].index(family)
     return (places[1] + places[2]) % len(METHODS) == places[0]
 

@@ -31,7 +31,8 @@ from tests.decomon.helpers import (
 from tests.decomon.sets import planar_optimum, points_of
 
 NORMS = (1, 2, np.inf)
-norms = pytest.mark.parametrize("p", NORMS)
+# Sums of absolute values have tests of their own, of the sets; here they are slow.
+norms = pytest.mark.parametrize("p", [pytest.param(1, marks=pytest.mark.slow), *NORMS[1:]])
 clips = pytest.mark.parametrize("clip", [None, (0.0, 1.0)], ids=["free", "clipped"])
 
 
